@@ -1,0 +1,4 @@
+-- name: findValue :maybeOne
+SELECT value
+FROM kvs
+WHERE key = :key;

@@ -1,0 +1,472 @@
+/** What the caller, the connection URL and the environment say, brought to one checked `Settings` value. */
+import { userInfo } from 'node:os'
+import { resolve } from 'node:path'
+import { DatabaseError } from './errors.ts'
+
+/** How to reach the database. Each setting that is left out comes from the environment, else it has its default. */
+export interface DatabaseConfig {
+  /** The directory of the SQLite file; created when missing. @default env `DATA_DIR`, else `./data` */
+  dataDir?: string | undefined
+  sqlite?:
+    | {
+        /** The database's file, or `:memory:`. @default `${dataDir}/db.sqlite` */
+        location?: string | undefined
+        /**
+         * `full` syncs each commit to the disk. `normal` is faster and may lose the last commits at a power
+         * cut, but never corrupts the file.
+         * @default 'full'
+         */
+        durability?: 'full' | 'normal' | undefined
+      }
+    | undefined
+  postgres?:
+    | {
+        /** Turns Postgres on; nothing else does. @default whether env `DATABASE` is `postgres` */
+        enabled?: boolean | undefined
+        /** A `postgres://` URL; it wins over the single parts. @default env `DATABASE_URL` */
+        connection?: string | undefined
+        /** @default env `PG_HOST`, else 127.0.0.1 */
+        host?: string | undefined
+        /** @default env `PG_PORT`, else 5432 */
+        port?: number | string | undefined
+        /** @default env `PG_USER`, else the name of the user who runs the process */
+        user?: string | undefined
+        /** @default env `PG_PASSWORD` */
+        password?: string | undefined
+        /** @default env `PG_DB`, else the user's name */
+        database?: string | undefined
+        /**
+         * `false`, `no`, `off`, `0`, `disable`: no TLS. `true`, `yes`, `on`, `1`, `verify-full`: encrypted, and
+         * the certificate and the host's name are verified. `verify-ca`: the certificate alone. `no-verify`,
+         * `require`: encrypted, nothing verified.
+         * @default env `PG_SSL`, else no TLS
+         */
+        ssl?: boolean | string | undefined
+        /** The certificate authority: PEM text, or a file's path. @default env `PG_SSL_CA` */
+        ca?: string | undefined
+        /** The most connections that this process opens. @default 10 */
+        maxConnections?: number | undefined
+        /**
+         * Set it behind PgBouncer in transaction mode and its like: nothing is then used that outlives a
+         * transaction on the server.
+         * @default false
+         */
+        pooler?: boolean | undefined
+      }
+    | undefined
+  kvs?:
+    | {
+        /** The largest value that the key-value store takes, in bytes of its JSON text. @default 16777216 */
+        maxValueBytes?: number | undefined
+      }
+    | undefined
+  /** How long to wait at most, in milliseconds; 0 waits without a limit. */
+  timeouts?:
+    | {
+        /** For a connection to the server. @default 10000 */
+        connect?: number | undefined
+        /** For a free connection of the pool. @default 10000 */
+        acquire?: number | undefined
+        /** For a statement, and for a transaction's next statement. @default 60000 */
+        query?: number | undefined
+        /** For a lock that other work holds. @default 10000 */
+        lock?: number | undefined
+      }
+    | undefined
+}
+
+/** Milliseconds; 0 is no limit. */
+export interface Timeouts {
+  readonly connect: number
+  readonly acquire: number
+  readonly query: number
+  readonly lock: number
+}
+
+interface CommonSettings {
+  readonly maxValueBytes: number
+  readonly timeouts: Timeouts
+}
+
+export interface SqliteSettings extends CommonSettings {
+  readonly dialect: 'sqlite'
+  /** An absolute path, or `:memory:`. */
+  readonly location: string
+  readonly durability: 'full' | 'normal'
+}
+
+/** How the connection is encrypted, and what of the server is verified. */
+export type TlsMode = 'disable' | 'no-verify' | 'verify-ca' | 'verify-full'
+
+export interface PostgresSettings extends CommonSettings {
+  readonly dialect: 'postgres'
+  /** The URL without its password. */
+  readonly location: string
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  /** A function, so that no log that prints the settings shows it. */
+  readonly password: () => string
+  readonly database: string
+  readonly tls: TlsMode
+  readonly ca: string | undefined
+  readonly applicationName: string
+  /** Startup options that the URL gave, such as `-c search_path=app`. */
+  readonly options: string | undefined
+  readonly maxConnections: number
+  readonly pooler: boolean
+}
+
+export type Settings = SqliteSettings | PostgresSettings
+
+/** What the store takes where nothing else is set. */
+export const DEFAULT_MAX_VALUE_BYTES = 16 * 1024 * 1024
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+// Checks ------------------------------------------------------------------------------------------------------
+
+/** What a setting must be; the text completes "expected …". */
+interface Kind {
+  readonly expected: string
+  accepts(value: unknown): boolean
+}
+
+const TEXT: Kind = { expected: 'a text', accepts: value => typeof value === 'string' }
+const PATH: Kind = {
+  expected: 'a path (a text without a NUL character)',
+  accepts: value => typeof value === 'string' && !value.includes('\0')
+}
+const BOOLEAN: Kind = { expected: 'true or false', accepts: value => typeof value === 'boolean' }
+const PORT: Kind = {
+  expected: 'a port from 1 to 65535',
+  accepts: value =>
+    (typeof value === 'number' || (typeof value === 'string' && /^\d{1,5}$/.test(value))) && isWithin(Number(value), 1, 65535)
+}
+const COUNT: Kind = { expected: 'a whole number from 1 to 10000', accepts: value => isWithin(value, 1, 10_000) }
+/** The longest that a timer of Node can wait. */
+const MILLISECONDS: Kind = {
+  expected: 'milliseconds as a whole number from 0 (no limit) to 2147483647',
+  accepts: value => isWithin(value, 0, 2_147_483_647)
+}
+const BYTES: Kind = { expected: 'bytes as a whole number from 1 to 268435456', accepts: value => isWithin(value, 1, 268_435_456) }
+const DURABILITY: Kind = { expected: "'full' or 'normal'", accepts: value => value === 'full' || value === 'normal' }
+const TLS: Kind = {
+  expected: 'true, false or one of: 0, no, off, disable, 1, yes, on, verify-full, verify-ca, no-verify, require',
+  accepts: value => typeof value === 'boolean' || (typeof value === 'string' && tlsMode(value) !== undefined)
+}
+
+const SETTINGS: Readonly<Record<string, Kind | Readonly<Record<string, Kind>>>> = {
+  dataDir: PATH,
+  sqlite: { location: PATH, durability: DURABILITY },
+  postgres: {
+    enabled: BOOLEAN,
+    connection: TEXT,
+    host: TEXT,
+    port: PORT,
+    user: TEXT,
+    password: TEXT,
+    database: TEXT,
+    ssl: TLS,
+    ca: TEXT,
+    maxConnections: COUNT,
+    pooler: BOOLEAN
+  },
+  kvs: { maxValueBytes: BYTES },
+  timeouts: { connect: MILLISECONDS, acquire: MILLISECONDS, query: MILLISECONDS, lock: MILLISECONDS }
+}
+
+/** These are never shown, whatever was given. */
+const SECRET = new Set(['postgres.password', 'postgres.connection', 'postgres.ca'])
+
+function isWithin(value: unknown, from: number, to: number): boolean {
+  return Number.isInteger(value) && (value as number) >= from && (value as number) <= to
+}
+
+function fail(message: string, cause?: unknown): DatabaseError {
+  return new DatabaseError('invalid_configuration', message, { cause })
+}
+
+function show(name: string, value: unknown): string {
+  if (SECRET.has(name) && typeof value === 'string') return 'another text'
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return String(value)
+}
+
+function checkConfig(config: unknown, kinds: Readonly<Record<string, unknown>> = SETTINGS, prefix = ''): void {
+  if (typeof config !== 'object' || config === null || Array.isArray(config)) {
+    const what = prefix === '' ? 'The configuration' : `Setting "${prefix.slice(0, -1)}"`
+    throw fail(`${what} must be an object with: ${Object.keys(kinds).join(', ')}; got ${show('', config)}.`)
+  }
+  for (const [key, value] of Object.entries(config)) {
+    const name = prefix + key
+    const kind = Object.hasOwn(kinds, key) ? (kinds[key] as Kind | Readonly<Record<string, unknown>>) : undefined
+    if (kind === undefined) {
+      const nearest = nearestTo(key, Object.keys(kinds))
+      const hint = nearest === undefined ? `allowed here: ${Object.keys(kinds).join(', ')}` : `did you mean "${prefix}${nearest}"?`
+      throw fail(`Unknown setting "${name}"; ${hint}`)
+    }
+    if (value === undefined) continue
+    if ('accepts' in kind) checkSetting(name, value, kind as Kind)
+    else checkConfig(value, kind, `${name}.`)
+  }
+}
+
+function checkSetting(name: string, value: unknown, kind: Kind): void {
+  if (value === '' || kind.accepts(value)) return
+  throw fail(`Setting "${name}" must be ${kind.expected}; got ${show(name, value)}.`)
+}
+
+/** The known name that a misspelled one most likely means, if one is near. */
+export function nearestTo(name: string, known: readonly string[]): string | undefined {
+  const distances = known.map(candidate => ({ candidate, distance: distance(name.toLowerCase(), candidate.toLowerCase()) }))
+  distances.sort((a, b) => a.distance - b.distance)
+  const best = distances[0]
+  return best !== undefined && best.distance <= Math.max(1, Math.floor(name.length / 3)) ? best.candidate : undefined
+}
+
+/** Levenshtein's distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1))
+    }
+    row = next
+  }
+  return row[b.length] as number
+}
+
+// From config and environment to settings -----------------------------------------------------------------------
+
+const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, acquire: 10_000, query: 60_000, lock: 10_000 }
+
+/**
+ * Returns the settings that a config and an environment come to. Does no I/O.
+ *
+ * @param config what `createDatabase` was given: settings, a `postgres://` URL, or a SQLite file's path
+ * @throws DatabaseError `invalid_configuration`, naming the setting, what it is and what it may be
+ */
+export function readSettings(config: DatabaseConfig | string = {}, env: Environment = process.env): Settings {
+  const given = typeof config === 'string' ? configOf(config) : config
+  checkConfig(given)
+  const common: CommonSettings = {
+    maxValueBytes: given.kvs?.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES,
+    timeouts: { ...DEFAULT_TIMEOUTS, ...withoutUndefined(given.timeouts) }
+  }
+  return isPostgresEnabled(given, env) ? postgresSettings(given, env, common) : sqliteSettings(given, env, common)
+}
+
+function withoutUndefined<T extends object>(given: T | undefined): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => value !== undefined)) as never
+}
+
+/** A text alone: what its scheme says. A single letter and a colon is a drive of Windows. */
+function configOf(text: string): DatabaseConfig {
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1]?.toLowerCase()
+  if (scheme === 'postgres' || scheme === 'postgresql') return { postgres: { enabled: true, connection: text } }
+  if (scheme !== undefined && scheme !== 'sqlite') {
+    throw fail(
+      `Expected a postgres:// URL or the path of a SQLite file, got a text that begins with "${scheme}:". ` +
+        `For a file of that name put "sqlite:" or "./" in front.`
+    )
+  }
+  const location = scheme === undefined ? text : text.slice('sqlite:'.length).replace(/^\/\//, '')
+  if (location === '') throw fail('Expected a postgres:// URL or the path of a SQLite file, got an empty text.')
+  return { postgres: { enabled: false }, sqlite: { location } }
+}
+
+function isPostgresEnabled(given: DatabaseConfig, env: Environment): boolean {
+  if (given.postgres?.enabled !== undefined) return given.postgres.enabled
+  const database = env.DATABASE
+  if (database !== 'postgres' && /^\s*(postgres(ql)?|pg|psql)\s*$/i.test(database ?? '')) {
+    throw fail(`Environment variable DATABASE is ${JSON.stringify(database)}; to turn Postgres on set it to "postgres".`)
+  }
+  return database === 'postgres'
+}
+
+function sqliteSettings(given: DatabaseConfig, env: Environment, common: CommonSettings): SqliteSettings {
+  const dataDir = given.dataDir || env.DATA_DIR || './data'
+  const location = given.sqlite?.location || resolve(dataDir, 'db.sqlite')
+  return {
+    dialect: 'sqlite',
+    location: location === ':memory:' ? location : resolve(location),
+    durability: given.sqlite?.durability || 'full',
+    ...common
+  }
+}
+
+function postgresSettings(given: DatabaseConfig, env: Environment, common: CommonSettings): PostgresSettings {
+  const postgres = given.postgres ?? {}
+  const fromConfig = postgres.connection !== undefined && postgres.connection !== ''
+  const url = fromConfig
+    ? parseUrl(postgres.connection as string, 'Setting "postgres.connection"')
+    : env.DATABASE_URL
+      ? parseUrl(env.DATABASE_URL, 'Environment variable DATABASE_URL')
+      : undefined
+  const port = pick('postgres.port', postgres.port, env, 'PG_PORT', PORT) ?? 5432
+  const user = (url ? url.user : postgres.user || env.PG_USER) || osUser()
+  const parts = {
+    host: (url ? url.host : postgres.host || env.PG_HOST) || '127.0.0.1',
+    port: url ? (url.port ?? 5432) : Number(port),
+    user,
+    database: (url ? url.database : postgres.database || env.PG_DB) || user
+  }
+  const password = (url ? url.password : postgres.password || env.PG_PASSWORD) || ''
+  const tls = agreeOnTls(postgres.ssl, env, url)
+  const host = parts.host.includes(':') ? `[${parts.host}]` : encodeURIComponent(parts.host)
+  return {
+    dialect: 'postgres',
+    location: `postgres://${encodeURIComponent(parts.user)}@${host}:${parts.port}/${encodeURIComponent(parts.database)}`,
+    ...parts,
+    password: () => password,
+    tls,
+    ca: url?.parameters.get('sslrootcert') || postgres.ca || env.PG_SSL_CA || undefined,
+    applicationName: url?.parameters.get('application_name') || 'duolect',
+    options: url?.parameters.get('options') || undefined,
+    maxConnections: postgres.maxConnections ?? 10,
+    pooler: postgres.pooler ?? false,
+    maxValueBytes: common.maxValueBytes,
+    timeouts: connectTimeout(common.timeouts, given, url)
+  }
+}
+
+/** The explicit value, else the environment's, which is checked as the setting is. */
+function pick<T>(name: string, value: T | '' | undefined, env: Environment, variable: string, kind: Kind): T | string | undefined {
+  if (value !== undefined && value !== '') return value
+  const fromEnv = env[variable]
+  if (fromEnv === undefined || fromEnv === '') return undefined
+  if (kind.accepts(fromEnv)) return fromEnv
+  throw fail(`Environment variable ${variable} must be ${kind.expected}; got ${show(name, fromEnv)}.`)
+}
+
+function osUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    throw fail('No user for Postgres: set "postgres.user", PG_USER, or a user in the URL.')
+  }
+}
+
+function connectTimeout(timeouts: Timeouts, given: DatabaseConfig, url: PostgresUrl | undefined): Timeouts {
+  const seconds = url?.parameters.get('connect_timeout')
+  if (seconds === undefined || given.timeouts?.connect !== undefined) return timeouts
+  if (!/^\d{1,6}$/.test(seconds)) throw fail('Parameter "connect_timeout" of the Postgres URL must be seconds as a whole number.')
+  return { ...timeouts, connect: Number(seconds) * 1000 }
+}
+
+// TLS -----------------------------------------------------------------------------------------------------------
+
+const TLS_MODES: Readonly<Record<string, TlsMode>> = {
+  '': 'disable',
+  '0': 'disable',
+  false: 'disable',
+  no: 'disable',
+  off: 'disable',
+  disable: 'disable',
+  '1': 'verify-full',
+  true: 'verify-full',
+  yes: 'verify-full',
+  on: 'verify-full',
+  'verify-full': 'verify-full',
+  'verify-ca': 'verify-ca',
+  'no-verify': 'no-verify',
+  require: 'no-verify'
+}
+
+function tlsMode(value: boolean | string): TlsMode | undefined {
+  const name = String(value).trim().toLowerCase()
+  return Object.hasOwn(TLS_MODES, name) ? TLS_MODES[name] : undefined
+}
+
+/** The mode that config or environment, and the URL, agree on. */
+function agreeOnTls(ssl: boolean | string | undefined, env: Environment, url: PostgresUrl | undefined): TlsMode {
+  const sources: { name: string; value: boolean | string }[] = []
+  if (ssl !== undefined) sources.push({ name: 'setting "postgres.ssl"', value: ssl })
+  else if (env.PG_SSL !== undefined && env.PG_SSL !== '') {
+    sources.push({ name: 'environment variable PG_SSL', value: env.PG_SSL })
+  }
+  for (const parameter of ['sslmode', 'ssl']) {
+    const value = url?.parameters.get(parameter)
+    if (value !== undefined) sources.push({ name: `"${parameter}" in the Postgres URL`, value })
+  }
+  const modes = sources.map(({ name, value }) => {
+    const mode = tlsMode(value)
+    if (mode === undefined) throw fail(`TLS: ${name} must be ${TLS.expected}; got ${show('', value)}.`)
+    return { name, value, mode }
+  })
+  const [first, ...others] = modes
+  const other = others.find(({ mode }) => mode !== first?.mode)
+  if (first !== undefined && other !== undefined) {
+    throw fail(
+      `TLS: ${first.name} says ${show('', first.value)} (${first.mode}), but ${other.name} says ${show('', other.value)} ` +
+        `(${other.mode}). Leave one of them out, or make them agree.`
+    )
+  }
+  return first?.mode ?? 'disable'
+}
+
+// The URL -------------------------------------------------------------------------------------------------------
+
+interface PostgresUrl {
+  readonly user: string
+  readonly password: string
+  readonly host: string
+  readonly port: number | undefined
+  readonly database: string
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+const URL_PARAMETERS = ['sslmode', 'ssl', 'sslrootcert', 'application_name', 'connect_timeout', 'options', 'host']
+
+/** Userinfo reaches to the last @ before the path; a host is a name, an address, or an IPv6 address in brackets. */
+const URL_PARTS =
+  /^postgres(?:ql)?:\/\/(?:(?<user>[^:@/?#]*)(?::(?<password>[^@/?#]*))?@)?(?<host>\[[0-9a-f:.%]+\]|[^\s:@/?#[\]]*)(?::(?<port>\d*))?(?:\/(?<database>[^/?#@]*))?(?:\?(?<query>[^#]*))?$/i
+
+/** Reads a URL by its parts. Node's own parser would accept forms that libpq reads in another way. */
+function parseUrl(url: string, source: string): PostgresUrl {
+  const found = URL_PARTS.exec(url)?.groups
+  if (found === undefined) {
+    throw fail(
+      `${source} is not a URL of the form postgres://user:password@host:port/database. If the password has characters ` +
+        'such as @ : / ? # %, percent-encode them (encodeURIComponent).'
+    )
+  }
+  const parameters = parseParameters(found.query ?? '', source)
+  const host = decode(found.host ?? '', source, 'host').replace(/^\[|\]$/g, '') || parameters.get('host') || ''
+  if (host === '') throw fail(`${source} names no host; expected postgres://user:password@host:port/database.`)
+  if (found.port && !PORT.accepts(found.port)) throw fail(`${source} must have ${PORT.expected}; got ${found.port}.`)
+  return {
+    user: decode(found.user ?? '', source, 'user'),
+    password: decode(found.password ?? '', source, 'password'),
+    host,
+    port: found.port ? Number(found.port) : undefined,
+    database: decode(found.database ?? '', source, 'database'),
+    parameters
+  }
+}
+
+function parseParameters(query: string, source: string): Map<string, string> {
+  const parameters = new Map<string, string>()
+  for (const [name, value] of new URLSearchParams(query)) {
+    if (!URL_PARAMETERS.includes(name)) {
+      const nearest = nearestTo(name, URL_PARAMETERS)
+      const hint = nearest === undefined ? `allowed: ${URL_PARAMETERS.join(', ')}` : `did you mean "${nearest}"?`
+      throw fail(`${source} has the unknown parameter "${name}"; ${hint}`)
+    }
+    if (parameters.has(name)) throw fail(`${source} has the parameter "${name}" twice.`)
+    parameters.set(name, value)
+  }
+  return parameters
+}
+
+function decode(text: string, source: string, part: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw fail(`${source}: the ${part} has a % that is not followed by two hexadecimal digits; write a % itself as %25.`)
+  }
+}

@@ -1,0 +1,401 @@
+/**
+ * What both drivers share: from the adapter's calls to the few things that a driver does. Here stand the
+ * checks of a handle's use, the binding of parameters, and the transactions; nothing here knows a dialect.
+ */
+import type { Adapter, Dialect, Query, Queryable, QueryParameters, Row, RunResult, TransactionOptions } from '../adapter.ts'
+import type { Timeouts } from '../config.ts'
+import { atCaller, closedError, DatabaseError, messageOf, withStatement } from '../errors.ts'
+import { assertOutside, runInScope } from '../scope.ts'
+import { type BoundStatement, bind } from '../statement.ts'
+
+/** What runs statements. Each method fails with a `DatabaseError`. */
+export interface Executor {
+  /** Returns the rows; not as a promise when they are there at once. */
+  query(bound: BoundStatement): Row[] | Promise<Row[]>
+  execute(bound: BoundStatement): RunResult | Promise<RunResult>
+  /** Yields the rows in portions. */
+  stream(bound: BoundStatement): AsyncIterable<Row[]>
+  script(text: string): Promise<void>
+}
+
+/** A connection that a transaction has for itself, from its BEGIN on. */
+export interface Session extends Executor {
+  savepoint(name: string): void | Promise<void>
+  releaseSavepoint(name: string): void | Promise<void>
+  rollbackToSavepoint(name: string): void | Promise<void>
+  /** Commits and gives the connection back. */
+  commit(): Promise<void>
+  /** Rolls back and gives the connection back. Never fails: a connection that cannot roll back is closed. */
+  rollback(): Promise<void>
+}
+
+/** What a driver has to do. `HandleOfDriver` makes an adapter of it. */
+export interface Driver extends Executor {
+  readonly dialect: Dialect
+  readonly isLocal: boolean
+  begin(options: TransactionOptions): Promise<Session>
+  /** Waits for what runs, then closes. Called once. */
+  close(): Promise<void>
+}
+
+abstract class Handle implements Queryable {
+  readonly dialect: Dialect
+  readonly isLocal: boolean
+  readonly #executor: Executor
+
+  constructor(dialect: Dialect, isLocal: boolean, executor: Executor) {
+    this.dialect = dialect
+    this.isLocal = isLocal
+    this.#executor = executor
+  }
+
+  /** Fails when the handle must not be used now. */
+  protected abstract check(): void
+  /** Fails when an iteration that has begun must not go on. */
+  protected checkAlive(): void {}
+  /** Told of each statement that the database refused. */
+  protected failed(_error: unknown): void {}
+  /** Told when a statement begins, and when it has ended. */
+  protected began(): void {}
+  protected ended(): void {}
+
+  abstract transaction<T>(body: (tx: Queryable) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T>
+
+  async all<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T[]> {
+    return (await this.#rows(query, parameters)) as T[]
+  }
+
+  async one<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T> {
+    const rows = await this.#rows(query, parameters)
+    if (rows.length === 1) return rows[0] as T
+    throw rows.length === 0
+      ? wrongCount('no_data_found', 'one() expected one row, got none; where it may be missing, use maybeOne().', query, this.dialect)
+      : wrongCount('too_many_rows', `one() expected one row, got ${rows.length}; for several, use all().`, query, this.dialect)
+  }
+
+  async maybeOne<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T | undefined> {
+    const rows = await this.#rows(query, parameters)
+    if (rows.length <= 1) return rows[0] as T | undefined
+    throw wrongCount(
+      'too_many_rows',
+      `maybeOne() expected one row or none, got ${rows.length}; for several, use all().`,
+      query,
+      this.dialect
+    )
+  }
+
+  async run(query: Query, parameters?: QueryParameters): Promise<RunResult> {
+    this.check()
+    const bound = bind(query, parameters, this.dialect)
+    return this.#settle(bound, () => this.#executor.execute(bound))
+  }
+
+  async *iterate<T extends object = Row>(query: Query, parameters?: QueryParameters): AsyncGenerator<T, void, undefined> {
+    this.check()
+    const bound = bind(query, parameters, this.dialect)
+    const portions = this.#executor.stream(bound)[Symbol.asyncIterator]()
+    try {
+      while (true) {
+        const portion = await this.#settle(bound, () => portions.next())
+        if (portion.done) return
+        yield* portion.value as T[]
+        this.checkAlive()
+      }
+    } finally {
+      await portions.return?.()
+    }
+  }
+
+  async exec(script: string): Promise<void> {
+    this.check()
+    if (typeof script !== 'string') {
+      throw new DatabaseError(
+        'invalid_parameter',
+        `exec() expects a script as a text, got ${typeof script}; for a sql\`…\` template use run().`
+      )
+    }
+    return this.#settle({ statement: { text: script }, values: undefined }, () => this.#executor.script(script))
+  }
+
+  /** The rows, at once where the driver has them at once. */
+  #rows(query: Query, parameters: QueryParameters | undefined): Row[] | Promise<Row[]> {
+    this.check()
+    const bound = bind(query, parameters, this.dialect)
+    return this.#settle(bound, () => this.#executor.query(bound))
+  }
+
+  /** Does a driver's work. Its error gets the statement, and a stack that leads to the caller. */
+  #settle<T>(what: Work, work: () => T | Promise<T>): T | Promise<T> {
+    this.began()
+    let result: T | Promise<T>
+    try {
+      result = work()
+    } catch (error) {
+      throw this.#ended(what, error)
+    }
+    if (result instanceof Promise) return this.#settleLater(what, result)
+    this.ended()
+    return result
+  }
+
+  async #settleLater<T>(what: Work, result: Promise<T>): Promise<T> {
+    try {
+      const value = await result
+      this.ended()
+      return value
+    } catch (error) {
+      throw atCaller(this.#ended(what, error))
+    }
+  }
+
+  #ended({ statement, values }: Work, error: unknown): unknown {
+    this.ended()
+    this.failed(error)
+    return error instanceof DatabaseError ? withStatement(error, statement.text, values) : error
+  }
+}
+
+/** What is being done, for its error. */
+interface Work {
+  readonly statement: { readonly text: string }
+  readonly values: readonly unknown[] | undefined
+}
+
+function wrongCount(code: 'no_data_found' | 'too_many_rows', message: string, query: Query, dialect: Dialect): DatabaseError {
+  return new DatabaseError(code, message, { sql: typeof query === 'string' ? query : query.flatten(dialect).text })
+}
+
+// The outer handle --------------------------------------------------------------------------------------------
+
+/** The adapter that a driver makes. */
+export class HandleOfDriver extends Handle implements Adapter {
+  readonly #driver: Driver
+  readonly #timeouts: Timeouts
+  #closing: Promise<void> | undefined
+
+  constructor(driver: Driver, timeouts: Timeouts) {
+    super(driver.dialect, driver.isLocal, driver)
+    this.#driver = driver
+    this.#timeouts = timeouts
+  }
+
+  protected check(): void {
+    if (this.#closing !== undefined) throw closedError()
+    assertOutside(this)
+  }
+
+  async transaction<T>(body: (tx: Queryable) => T | PromiseLike<T>, options: TransactionOptions = {}): Promise<T> {
+    this.check()
+    checkTransaction(body, options)
+    for (let retriesLeft = options.retries ?? 0; ; retriesLeft--) {
+      try {
+        return await this.#attempt(body, options)
+      } catch (error) {
+        if (retriesLeft <= 0 || !isWorthRepeating(error)) throw error
+        await new Promise(resolve => setTimeout(resolve, Math.random() * 20))
+      }
+    }
+  }
+
+  async #attempt<T>(body: (tx: Queryable) => T | PromiseLike<T>, options: TransactionOptions): Promise<T> {
+    const session = await this.#driver.begin(options).catch(error => {
+      throw atCaller(error)
+    })
+    const activity: Activity = { running: 0, since: Date.now() }
+    const tx = new TransactionHandle(this.dialect, this.isLocal, session, activity, 0)
+    const limit = new IdleLimit(this.#timeouts.query, activity)
+    try {
+      const result = await Promise.race([runInScope(this, () => body(tx)), limit.exceeded])
+      tx.end()
+      tx.assertIntact()
+      await session.commit().catch(error => {
+        throw atCaller(error)
+      })
+      return result
+    } catch (error) {
+      tx.end()
+      // After a commit() that failed there is nothing to roll back, and the session knows.
+      await session.rollback()
+      throw error
+    } finally {
+      limit.clear()
+    }
+  }
+
+  close(): Promise<void> {
+    if (this.#closing === undefined) {
+      try {
+        assertOutside(this)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+      this.#closing = this.#driver.close()
+    }
+    return this.#closing
+  }
+}
+
+const ISOLATIONS: readonly unknown[] = [undefined, 'read committed', 'repeatable read', 'serializable']
+const OPTIONS: readonly string[] = ['isolation', 'readOnly', 'retries']
+
+function checkTransaction(body: unknown, options: TransactionOptions): void {
+  if (typeof body !== 'function') {
+    throw new DatabaseError('invalid_parameter', `transaction() expects a function of the transaction's handle, got ${typeof body}.`)
+  }
+  const unknown = Object.keys(options).find(name => !OPTIONS.includes(name))
+  if (unknown !== undefined) {
+    throw new DatabaseError('invalid_parameter', `transaction() has no option "${unknown}"; it has ${OPTIONS.join(', ')}.`)
+  }
+  if (!ISOLATIONS.includes(options.isolation)) {
+    throw new DatabaseError(
+      'invalid_parameter',
+      `transaction() expects isolation to be 'read committed', 'repeatable read' or 'serializable', got ${JSON.stringify(options.isolation)}.`
+    )
+  }
+  if (options.readOnly !== undefined && typeof options.readOnly !== 'boolean') {
+    throw new DatabaseError('invalid_parameter', 'transaction() expects readOnly to be true or false.')
+  }
+  if (options.retries !== undefined && !(Number.isInteger(options.retries) && options.retries >= 0)) {
+    throw new DatabaseError('invalid_parameter', 'transaction() expects retries to be a whole number from 0.')
+  }
+}
+
+function isWorthRepeating(error: unknown): boolean {
+  return error instanceof DatabaseError && (error.code === 'serialization_failure' || error.code === 'deadlock_detected')
+}
+
+// The handle of a transaction -----------------------------------------------------------------------------------
+
+/** Whether a transaction does something, its savepoints included. */
+interface Activity {
+  /** How many statements are on their way. */
+  running: number
+  /** When the last one ended, in ms since 1970. */
+  since: number
+}
+
+class TransactionHandle extends Handle {
+  readonly #session: Session
+  readonly #activity: Activity
+  readonly #depth: number
+  #hasEnded = false
+  #child: TransactionHandle | undefined
+  /** The statement that failed. Postgres refuses what follows it, so SQLite's driver must not accept it. */
+  #failure: unknown
+
+  constructor(dialect: Dialect, isLocal: boolean, session: Session, activity: Activity, depth: number) {
+    super(dialect, isLocal, session)
+    this.#session = session
+    this.#activity = activity
+    this.#depth = depth
+  }
+
+  protected override checkAlive(): void {
+    if (this.#hasEnded) {
+      throw new DatabaseError('wrong_handle', 'The transaction of this handle has ended; await everything inside of its body.')
+    }
+  }
+
+  protected check(): void {
+    this.checkAlive()
+    if (this.#child !== undefined) {
+      throw new DatabaseError(
+        'wrong_handle',
+        'A nested transaction of this handle is open; use the handle that its body gets, and await it before you go on here.'
+      )
+    }
+    this.assertIntact()
+  }
+
+  /** Fails when a statement had failed. */
+  assertIntact(): void {
+    if (this.#failure === undefined) return
+    throw new DatabaseError(
+      'in_failed_sql_transaction',
+      'A statement of this transaction failed, so it can only be rolled back; let the error leave the body, or run what ' +
+        `may fail inside tx.transaction(). The failure was: ${messageOf(this.#failure)}`,
+      { cause: this.#failure }
+    )
+  }
+
+  protected override failed(error: unknown): void {
+    this.#failure ??= error
+  }
+
+  protected override began(): void {
+    this.#activity.running++
+  }
+
+  protected override ended(): void {
+    this.#activity.running--
+    this.#activity.since = Date.now()
+  }
+
+  /** Ends the handle's use. */
+  end(): void {
+    this.#hasEnded = true
+  }
+
+  async transaction<T>(body: (tx: Queryable) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
+    this.check()
+    if (options !== undefined && Object.values(options).some(value => value !== undefined)) {
+      throw new DatabaseError('invalid_parameter', 'A nested transaction has no options of its own; give them to the outermost.')
+    }
+    checkTransaction(body, {})
+    const name = `duolect_${this.#depth + 1}`
+    const child = new TransactionHandle(this.dialect, this.isLocal, this.#session, this.#activity, this.#depth + 1)
+    this.#child = child
+    try {
+      await this.#session.savepoint(name)
+      const result = await this.#inSavepoint(name, child, body)
+      await this.#session.releaseSavepoint(name)
+      return result
+    } finally {
+      this.#child = undefined
+    }
+  }
+
+  async #inSavepoint<T>(name: string, child: TransactionHandle, body: (tx: Queryable) => T | PromiseLike<T>): Promise<T> {
+    try {
+      const result = await body(child)
+      child.end()
+      child.assertIntact()
+      return result
+    } catch (error) {
+      child.end()
+      if (!this.#hasEnded) await this.#session.rollbackToSavepoint(name)
+      throw error
+    }
+  }
+}
+
+/** Ends a transaction whose body does nothing for too long: it would hold its locks for ever. */
+class IdleLimit {
+  readonly exceeded: Promise<never>
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(milliseconds: number, activity: Activity) {
+    this.exceeded = new Promise((_, reject) => {
+      if (milliseconds === 0) return
+      const look = () => {
+        const left = activity.running > 0 ? milliseconds : activity.since + milliseconds - Date.now()
+        if (left > 0) {
+          this.#timer = setTimeout(look, left)
+          return
+        }
+        reject(
+          new DatabaseError(
+            'idle_in_transaction_session_timeout',
+            `The transaction was rolled back: its body ran no statement for ${milliseconds} ms (timeouts.query). ` +
+              'Do slow work before or after the transaction.'
+          )
+        )
+      }
+      this.#timer = setTimeout(look, milliseconds)
+    })
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer)
+  }
+}

@@ -1,0 +1,305 @@
+import { readFile } from 'node:fs/promises'
+import type { Row } from '../../adapter.ts'
+import type { PostgresSettings } from '../../config.ts'
+import { DatabaseError, messageOf } from '../../errors.ts'
+import { isConnectionLost, postgresError } from './errors.ts'
+import { type PostgresValue, types } from './values.ts'
+
+// What is used of pg --------------------------------------------------------------------------------------------
+
+interface NativeResult {
+  /** The first word of the command's tag, such as `UPDATE`; null for an empty text. */
+  readonly command: string | null
+  readonly rowCount: number | null
+  readonly rows: Row[]
+}
+
+/** The answer to a statement, and whether a transaction was open after it. */
+export interface Answer extends Pick<NativeResult, 'command' | 'rowCount' | 'rows'> {
+  readonly inTransaction: boolean
+}
+
+interface NativeQuery {
+  text: string
+  values?: PostgresValue[]
+  name?: string
+  queryMode?: 'extended'
+}
+
+interface NativeStream {
+  destroy(error?: Error): void
+}
+
+interface NativeConnection {
+  readonly stream: NativeStream
+  connect(port: number | string, host?: string): void
+  on(event: 'connect' | 'sslconnect' | 'error' | 'readyForQuery', listener: () => void): void
+  requestSsl(): void
+  cancel(processId: number, secretKey: number): void
+}
+
+interface NativeClient {
+  readonly connection: NativeConnection
+  readonly processID: number
+  readonly secretKey: number
+  connect(): Promise<unknown>
+  query(query: NativeQuery, callback: (error: Error | null, result: NativeResult) => void): void
+  on(event: 'error' | 'end', listener: () => void): void
+  /** `I` outside of a transaction, `T` inside, `E` inside one that failed. */
+  getTransactionStatus(): string | null
+  ref(): void
+  unref(): void
+  end(): Promise<void>
+}
+
+export type NativeConstructor = new (config: Record<string, unknown>) => NativeClient
+
+// How to connect ------------------------------------------------------------------------------------------------
+
+/** What a client of `pg` is made with. Each setting is given, since `pg` would else look at PGHOST and its like. */
+export async function clientConfig(settings: PostgresSettings): Promise<Record<string, unknown>> {
+  const { host, port, user, password, database, applicationName, timeouts } = settings
+  return {
+    host,
+    port,
+    user,
+    password,
+    database,
+    application_name: applicationName,
+    client_encoding: 'UTF8',
+    connectionTimeoutMillis: timeouts.connect,
+    keepAlive: true,
+    ssl: await tlsOptions(settings),
+    types,
+    // Statements of a transaction are sent one behind the other, without waiting for answers in between.
+    pipeline: true,
+    options: startupOptions(settings)
+  }
+}
+
+/**
+ * The session's settings, so that texts mean the same everywhere: times are UTC, floats keep all digits. A pooler
+ * refuses them, so there the server's own settings hold.
+ */
+function startupOptions({ pooler, options, timeouts }: PostgresSettings): string | undefined {
+  if (pooler) return options
+  const own = {
+    TimeZone: 'UTC',
+    DateStyle: 'ISO',
+    IntervalStyle: 'postgres',
+    extra_float_digits: 3,
+    bytea_output: 'hex',
+    statement_timeout: timeouts.query,
+    lock_timeout: timeouts.lock
+  }
+  const text = Object.entries(own).map(([name, value]) => `-c ${name}=${value}`)
+  return [...text, ...(options ? [options] : [])].join(' ')
+}
+
+async function tlsOptions({ tls, ca }: PostgresSettings): Promise<false | Record<string, unknown>> {
+  if (tls === 'disable') return false
+  if (tls === 'no-verify') return { rejectUnauthorized: false }
+  return {
+    rejectUnauthorized: true,
+    ...(ca !== undefined && { ca: await readCertificate(ca) }),
+    ...(tls === 'verify-ca' && { checkServerIdentity: () => undefined })
+  }
+}
+
+async function readCertificate(ca: string): Promise<string> {
+  if (ca.includes('-----BEGIN')) return ca
+  try {
+    return await readFile(ca, 'utf8')
+  } catch (error) {
+    throw new DatabaseError(
+      'invalid_configuration',
+      `Cannot read the certificate authority's file (postgres.ca, PG_SSL_CA or sslrootcert): ${messageOf(error)}. Give PEM text or a file's path.`,
+      { cause: error }
+    )
+  }
+}
+
+/** The error for a server that could not be reached, with what to do. */
+export function explainConnecting(error: unknown, settings: PostgresSettings): DatabaseError {
+  const known = postgresError(error)
+  const reason = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error)
+  const isServers = known.code !== 'connection_failure'
+  const text = isServers ? known.message : reason || (error as { code?: string }).code || 'no reason was given'
+  return new DatabaseError(
+    known.code,
+    `Cannot connect to ${settings.location}: ${text}.${advise(error, reason, settings)}`.replace('..', '.'),
+    {
+      cause: isServers ? known.cause : error,
+      isRetryable: known.code === 'connection_failure' || known.code === 'too_many_connections'
+    }
+  )
+}
+
+function advise(error: unknown, reason: string, settings: PostgresSettings): string {
+  const code = String((error as { code?: unknown } | null)?.code)
+  if (/SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)/.test(code)) {
+    return (
+      " The server's certificate is not signed by an authority that is known here: give the authority's certificate as " +
+      '"postgres.ca" (PG_SSL_CA), or, as Heroku needs it, set "postgres.ssl" (PG_SSL) to "no-verify".'
+    )
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return ' Use the host name that the certificate names, or set "postgres.ssl" to "verify-ca".'
+  if (/does not support SSL/.test(reason)) return ' Turn TLS off with "postgres.ssl": false (PG_SSL=off), or turn it on at the server.'
+  if (/no pg_hba.conf entry.*(no encryption|SSL off)/.test(reason))
+    return ' The server wants TLS: set "postgres.ssl" (PG_SSL) to true, or on Heroku to "no-verify".'
+  if (code === '28P01' || code === '28000') return ' Check the user and the password.'
+  if (code === '3D000') return ' Create the database, or name another one.'
+  if (/timeout expired/.test(reason)) return ` No answer within ${settings.timeouts.connect} ms (timeouts.connect).`
+  if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENOENT/.test(code)) return ' Check the host and the port, and that the server runs.'
+  return ''
+}
+
+// A connection --------------------------------------------------------------------------------------------------
+
+/** How long a statement that is past its limit gets to end after it was cancelled, in ms. */
+const GRACE = 5_000
+
+/** One connection. Statements that are issued while others run are sent at once and answered in order. */
+export class Connection {
+  readonly #client: NativeClient
+  readonly #Native: NativeConstructor
+  readonly #config: Record<string, unknown>
+  readonly #limit: number
+  /** Why the connection was given up, where we know better than the socket. */
+  #reason: DatabaseError | undefined
+  #isLost = false
+  /** What waits for the server to be ready for the next statement. */
+  readonly #onReady: (() => void)[] = []
+
+  private constructor(Native: NativeConstructor, config: Record<string, unknown>, settings: PostgresSettings) {
+    this.#Native = Native
+    this.#config = config
+    this.#client = new Native(config)
+    // Without a listener, the death of an idle connection would end the process.
+    this.#client.on('error', () => this.#lose())
+    this.#client.on('end', () => this.#lose())
+    this.#client.connection.on('readyForQuery', () => this.#ready())
+    // The server ends a statement by itself at its limit; a pooler does not pass that limit on.
+    this.#limit = settings.timeouts.query === 0 ? 0 : settings.timeouts.query + (settings.pooler ? 0 : GRACE)
+  }
+
+  static async open(Native: NativeConstructor, settings: PostgresSettings): Promise<Connection> {
+    const config = await clientConfig(settings)
+    const connection = new Connection(Native, config, settings)
+    try {
+      await connection.#client.connect()
+      return connection
+    } catch (error) {
+      connection.destroy()
+      throw explainConnecting(error, settings)
+    }
+  }
+
+  /** Whether the connection is of no more use. */
+  get isLost(): boolean {
+    return this.#isLost
+  }
+
+  /** Whether a transaction is open, failed or not, as of the last answer. */
+  get inTransaction(): boolean {
+    return this.#client.getTransactionStatus() !== 'I'
+  }
+
+  /** Runs one statement. With a name it is prepared once on this connection. */
+  query(text: string, values: PostgresValue[], name: string | undefined): Promise<Answer> {
+    return this.#send(name === undefined ? { text, values, queryMode: 'extended' } : { text, values, name })
+  }
+
+  /** Runs a text of one or more statements without parameters; the server takes it as one transaction. */
+  script(text: string): Promise<Answer> {
+    return this.#send({ text })
+  }
+
+  async #send(query: NativeQuery): Promise<Answer> {
+    if (this.#isLost) throw this.#reason ?? new DatabaseError('connection_failure', 'The connection to Postgres was lost.')
+    const timer = this.#limit === 0 ? undefined : setTimeout(() => this.#exceeded(), this.#limit)
+    try {
+      return await this.#ask(query)
+    } catch (error) {
+      if (isConnectionLost(error)) this.#lose()
+      throw this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #ask(query: NativeQuery): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#client.query(query, (error, result) => {
+        // An error comes before the server says what became of the transaction.
+        if (error && !this.#isLost) this.#onReady.push(() => reject(error))
+        else if (error) reject(error)
+        else resolve({ command: result.command, rowCount: result.rowCount, rows: result.rows, inTransaction: this.inTransaction })
+      })
+    })
+  }
+
+  #ready(): void {
+    // Each statement has its own answer, so at most one error waits.
+    this.#onReady.shift()?.()
+  }
+
+  /** A statement got no answer in time: it is cancelled on the server, and the connection given up if that does not help. */
+  #exceeded(): void {
+    this.#cancel()
+    setTimeout(() => {
+      if (this.#isLost || this.#isIdle()) return
+      this.#reason = new DatabaseError(
+        'connection_failure',
+        'Postgres did not answer within the limit (timeouts.query), nor after the statement was cancelled; the connection was closed.'
+      )
+      this.destroy()
+    }, GRACE).unref()
+  }
+
+  #isIdle(): boolean {
+    return this.#client.getTransactionStatus() === 'I'
+  }
+
+  /** Asks the server, over a connection of its own, to end what runs on this one. */
+  #cancel(): void {
+    const { connection } = new this.#Native(this.#config)
+    const { host, port, ssl } = this.#config as { host: string; port: number; ssl: unknown }
+    const send = () => connection.cancel(this.#client.processID, this.#client.secretKey)
+    connection.on('connect', () => (ssl === false ? send() : connection.requestSsl()))
+    connection.on('sslconnect', send)
+    connection.on('error', () => undefined)
+    if (host.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`)
+    else connection.connect(port, host)
+    setTimeout(() => connection.stream.destroy(), GRACE).unref()
+  }
+
+  #lose(): void {
+    this.#isLost = true
+    for (const settle of this.#onReady.splice(0)) settle()
+  }
+
+  /** Lets the process end while the connection is idle. */
+  unref(): void {
+    this.#client.unref()
+  }
+
+  ref(): void {
+    this.#client.ref()
+  }
+
+  /** Says goodbye to the server. */
+  async close(): Promise<void> {
+    this.#lose()
+    // The process must not end before the goodbye is said.
+    this.ref()
+    // A goodbye that cannot be said is no loss: the socket is gone.
+    await this.#client.end().catch(() => undefined)
+  }
+
+  /** Cuts the connection without a word. */
+  destroy(): void {
+    this.#lose()
+    this.#client.connection.stream.destroy()
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * Postgres through `pg`. What that brings with it:
+ *
+ * - `pg` reads PGHOST, PGPASSWORD, PGSSLMODE and the like by itself, so every setting is given to it.
+ * - Its types are converted by duolect's own table, given to each client, never through `pg.types`.
+ * - Statements are prepared by name, once on each connection; behind a pooler, where the next statement may meet
+ *   another server connection, they are not.
+ * - A text that is run with query() is always sent as one prepared statement, since the simple protocol would
+ *   accept several.
+ * - The server answers COMMIT of a failed transaction with ROLLBACK, which is no error to `pg`.
+ * - A connection that breaks after COMMIT was sent leaves open whether it took effect: `commit_unknown`.
+ */
+import type { Adapter, Row, RunResult, TransactionOptions } from '../../adapter.ts'
+import type { PostgresSettings } from '../../config.ts'
+import { DatabaseError } from '../../errors.ts'
+import type { BoundStatement } from '../../statement.ts'
+import { type Driver, HandleOfDriver, type Session } from '../handle.ts'
+import { type Answer, Connection, type NativeConstructor } from './connection.ts'
+import { isConnectionLost } from './errors.ts'
+import { Pool } from './pool.ts'
+import { encode } from './values.ts'
+
+// Opening -------------------------------------------------------------------------------------------------------
+
+/**
+ * Connects to the server once, so that settings which do not work fail here.
+ *
+ * @throws DatabaseError `missing_driver` without `pg`, `connection_failure` when the server cannot be reached,
+ *   `invalid_authorization`, `undefined_database`
+ */
+export async function openPostgres(settings: PostgresSettings): Promise<Adapter> {
+  const Native = await loadDriver()
+  const pool = new Pool(() => Connection.open(Native, settings), settings)
+  pool.release(await pool.acquire())
+  return new HandleOfDriver(new PostgresDriver(pool, settings), settings.timeouts)
+}
+
+async function loadDriver(): Promise<NativeConstructor> {
+  try {
+    const { default: pg } = (await import('pg')) as unknown as { default: { Client: NativeConstructor } }
+    return pg.Client
+  } catch (error) {
+    throw new DatabaseError('missing_driver', 'Cannot load "pg", which postgres:// needs. Run: npm install pg', { cause: error })
+  }
+}
+
+// Statements ----------------------------------------------------------------------------------------------------
+
+/** So many texts get a name; a program that builds texts must not fill the server's memory. */
+const MAX_NAMES = 1000
+
+/** The names of prepared statements, the same on all connections of an adapter. */
+class StatementNames {
+  readonly #names = new Map<string, string>()
+  readonly #isOff: boolean
+  #count = 0
+
+  constructor(isOff: boolean) {
+    this.#isOff = isOff
+  }
+
+  of(text: string): string | undefined {
+    if (this.#isOff) return undefined
+    const known = this.#names.get(text)
+    if (known !== undefined || this.#names.size >= MAX_NAMES) return known
+    return this.renew(text)
+  }
+
+  /** Gives a text another name, so that each connection prepares it again. */
+  renew(text: string): string {
+    const name = `duolect_${++this.#count}`
+    this.#names.set(text, name)
+    return name
+  }
+}
+
+/** A prepared statement whose table was changed. The server refuses it before it has done anything. */
+function isStalePlan(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === 'feature_not_supported' && error.message.startsWith('cached plan')
+}
+
+/** The commands whose row count is one of changes. */
+const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
+
+function changesOf({ command, rowCount }: Answer): RunResult {
+  return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
+}
+
+function ownTransaction(): DatabaseError {
+  return new DatabaseError(
+    'invalid_transaction_termination',
+    'A statement began or ended a transaction by itself; use transaction(), which does both. An open one was rolled back.'
+  )
+}
+
+// The driver ----------------------------------------------------------------------------------------------------
+
+/** How many rows an iteration fetches at a time. */
+const PORTION = 100
+
+class PostgresDriver implements Driver {
+  readonly dialect = 'postgres'
+  readonly isLocal = false
+  readonly #pool: Pool
+  readonly #settings: PostgresSettings
+  readonly #names: StatementNames
+
+  constructor(pool: Pool, settings: PostgresSettings) {
+    this.#pool = pool
+    this.#settings = settings
+    this.#names = new StatementNames(settings.pooler)
+  }
+
+  async query(bound: BoundStatement): Promise<Row[]> {
+    return (await this.#statement(bound)).rows
+  }
+
+  async execute(bound: BoundStatement): Promise<RunResult> {
+    return changesOf(await this.#statement(bound))
+  }
+
+  #statement(bound: BoundStatement): Promise<Answer> {
+    const { text } = bound.statement
+    const values = encode(bound)
+    return this.#withConnection(async connection => {
+      try {
+        return await connection.query(text, values, this.#names.of(text))
+      } catch (error) {
+        if (!isStalePlan(error)) throw error
+        return await connection.query(text, values, this.#names.renew(text))
+      }
+    })
+  }
+
+  async script(text: string): Promise<void> {
+    await this.#withConnection(connection => connection.script(text))
+  }
+
+  async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
+    const session = await this.begin({ readOnly: true })
+    let isDone = false
+    try {
+      yield* session.stream(bound)
+      isDone = true
+    } finally {
+      if (isDone) await session.commit()
+      else await session.rollback()
+    }
+  }
+
+  /** Lends a connection for one statement outside of transactions. */
+  async #withConnection(work: (connection: Connection) => Promise<Answer>): Promise<Answer> {
+    const connection = await this.#pool.acquire()
+    try {
+      const answer = await work(connection)
+      if (answer.inTransaction) throw ownTransaction()
+      return answer
+    } finally {
+      if (!connection.isLost && connection.inTransaction) await connection.script('ROLLBACK').catch(() => connection.destroy())
+      this.#pool.release(connection)
+    }
+  }
+
+  async begin(options: TransactionOptions): Promise<Session> {
+    const connection = await this.#pool.acquire()
+    try {
+      await connection.script(this.#beginText(options))
+    } catch (error) {
+      connection.destroy()
+      this.#pool.release(connection)
+      throw error
+    }
+    return new PostgresSession(connection, this.#names, () => this.#pool.release(connection))
+  }
+
+  #beginText({ isolation, readOnly }: TransactionOptions): string {
+    const begin = `BEGIN${isolation ? ` ISOLATION LEVEL ${isolation.toUpperCase()}` : ''}${readOnly ? ' READ ONLY' : ''}`
+    if (!this.#settings.pooler) return begin
+    // What startup options do elsewhere.
+    const { lock, query } = this.#settings.timeouts
+    return `${begin}; SET LOCAL lock_timeout = ${lock}; SET LOCAL statement_timeout = ${query}`
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close()
+  }
+}
+
+/** Numbers the cursors. */
+let cursors = 0
+
+class PostgresSession implements Session {
+  readonly #connection: Connection
+  readonly #names: StatementNames
+  readonly #release: () => void
+  #isReleased = false
+
+  constructor(connection: Connection, names: StatementNames, release: () => void) {
+    this.#connection = connection
+    this.#names = names
+    this.#release = release
+  }
+
+  async query(bound: BoundStatement): Promise<Row[]> {
+    return (await this.#statement(bound)).rows
+  }
+
+  async execute(bound: BoundStatement): Promise<RunResult> {
+    return changesOf(await this.#statement(bound))
+  }
+
+  async #statement(bound: BoundStatement): Promise<Answer> {
+    const { text } = bound.statement
+    return this.#inTransaction(this.#connection.query(text, encode(bound), this.#names.of(text)))
+  }
+
+  /** What must leave the transaction open. */
+  async #inTransaction(work: Promise<Answer>): Promise<Answer> {
+    try {
+      const answer = await work
+      if (!answer.inTransaction) throw ownTransaction()
+      return answer
+    } catch (error) {
+      if (isStalePlan(error)) {
+        throw new DatabaseError(
+          'serialization_failure',
+          'A table was changed since the statement was prepared; run the transaction again.',
+          {
+            cause: error
+          }
+        )
+      }
+      throw error
+    }
+  }
+
+  async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
+    const cursor = `duolect_cursor_${++cursors}`
+    await this.#connection.query(`DECLARE ${cursor} NO SCROLL CURSOR FOR ${bound.statement.text}`, encode(bound), undefined)
+    try {
+      while (true) {
+        const { rows } = await this.#connection.query(`FETCH ${PORTION} FROM ${cursor}`, [], undefined)
+        if (rows.length > 0) yield rows
+        if (rows.length < PORTION) return
+      }
+    } finally {
+      // After a failure the cursor went with the transaction.
+      if (!this.#isReleased) await this.#connection.query(`CLOSE ${cursor}`, [], undefined).catch(() => undefined)
+    }
+  }
+
+  async script(text: string): Promise<void> {
+    await this.#inTransaction(this.#connection.script(text))
+  }
+
+  async savepoint(name: string): Promise<void> {
+    await this.#connection.script(`SAVEPOINT ${name}`)
+  }
+
+  async releaseSavepoint(name: string): Promise<void> {
+    await this.#connection.script(`RELEASE ${name}`)
+  }
+
+  async rollbackToSavepoint(name: string): Promise<void> {
+    await this.#connection.script(`ROLLBACK TO ${name}; RELEASE ${name}`)
+  }
+
+  async commit(): Promise<void> {
+    let result: Answer
+    try {
+      result = await this.#connection.script('COMMIT')
+    } catch (error) {
+      if (!isConnectionLost(error)) throw error
+      this.#giveBack()
+      throw new DatabaseError(
+        'commit_unknown',
+        'The connection to Postgres broke after COMMIT was sent, so the transaction may have taken effect or not. Look before you repeat it.',
+        { cause: error }
+      )
+    }
+    this.#giveBack()
+    if (result.command === 'ROLLBACK') {
+      throw new DatabaseError('in_failed_sql_transaction', 'Postgres rolled the transaction back, since a statement of it had failed.')
+    }
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#isReleased) return
+    if (!this.#connection.isLost) await this.#connection.script('ROLLBACK').catch(() => this.#connection.destroy())
+    this.#giveBack()
+  }
+
+  #giveBack(): void {
+    if (this.#isReleased) return
+    this.#isReleased = true
+    this.#release()
+  }
+}

@@ -1,0 +1,151 @@
+import type { PostgresSettings } from '../../config.ts'
+import { DatabaseError } from '../../errors.ts'
+import type { Connection } from './connection.ts'
+
+/** How long an unused connection stays open, in ms. */
+const IDLE_LIMIT = 30_000
+
+interface Waiter {
+  resolve(connection: Connection): void
+  reject(error: unknown): void
+  timer: NodeJS.Timeout | undefined
+}
+
+interface Idle {
+  readonly connection: Connection
+  /** When it came back, in ms of the monotonic clock. */
+  readonly since: number
+}
+
+/** The connections of one adapter: opened when they are needed, up to a limit, and handed out one user at a time. */
+export class Pool {
+  readonly #open: () => Promise<Connection>
+  readonly #settings: PostgresSettings
+  /** The last one that came back is handed out first, so that a busy hour's surplus ages and is closed. */
+  readonly #idle: Idle[] = []
+  readonly #waiting: Waiter[] = []
+  /** How many are open, opening or lent. */
+  #size = 0
+  #lent = 0
+  #sweep: NodeJS.Timeout | undefined
+  #onReturn: (() => void) | undefined
+
+  constructor(open: () => Promise<Connection>, settings: PostgresSettings) {
+    this.#open = open
+    this.#settings = settings
+  }
+
+  /**
+   * Lends a connection. It must come back through `release`.
+   *
+   * @throws DatabaseError `connection_failure` when the server cannot be reached, or when no connection
+   *   became free within `timeouts.acquire`
+   */
+  async acquire(): Promise<Connection> {
+    this.#lent++
+    try {
+      return await (this.#takeIdle() ?? this.#openOrWait())
+    } catch (error) {
+      this.#returned()
+      throw error
+    }
+  }
+
+  #takeIdle(): Connection | undefined {
+    while (true) {
+      const idle = this.#idle.pop()
+      if (idle === undefined) return undefined
+      if (idle.connection.isLost) {
+        this.#size--
+        continue
+      }
+      idle.connection.ref()
+      return idle.connection
+    }
+  }
+
+  #openOrWait(): Promise<Connection> {
+    if (this.#size < this.#settings.maxConnections) return this.#openOne()
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = { resolve, reject, timer: undefined }
+      this.#waiting.push(waiter)
+      const limit = this.#settings.timeouts.acquire
+      if (limit === 0) return
+      waiter.timer = setTimeout(() => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
+        const { maxConnections } = this.#settings
+        reject(
+          new DatabaseError(
+            'connection_failure',
+            `None of the ${maxConnections} connections to Postgres became free within ${limit} ms (timeouts.acquire). ` +
+              'Keep transactions short, or raise "postgres.maxConnections".',
+            { isRetryable: true }
+          )
+        )
+      }, limit)
+    })
+  }
+
+  async #openOne(): Promise<Connection> {
+    this.#size++
+    try {
+      return await this.#open()
+    } catch (error) {
+      this.#size--
+      this.#serveNext()
+      throw error
+    }
+  }
+
+  /** Takes a connection back. One that is lost makes room for a new one. */
+  release(connection: Connection): void {
+    if (connection.isLost) {
+      this.#size--
+      this.#returned()
+      this.#serveNext()
+      return
+    }
+    this.#returned()
+    const waiter = this.#waiting.shift()
+    if (waiter !== undefined) {
+      clearTimeout(waiter.timer)
+      waiter.resolve(connection)
+      return
+    }
+    connection.unref()
+    this.#idle.push({ connection, since: performance.now() })
+    this.#sweep ??= setTimeout(() => this.#closeOld(), IDLE_LIMIT).unref()
+  }
+
+  #returned(): void {
+    this.#lent--
+    if (this.#lent === 0) this.#onReturn?.()
+  }
+
+  /** Opens a connection for who waits longest, when there is room. */
+  #serveNext(): void {
+    if (this.#size >= this.#settings.maxConnections) return
+    const waiter = this.#waiting.shift()
+    if (waiter === undefined) return
+    clearTimeout(waiter.timer)
+    this.#openOne().then(waiter.resolve, waiter.reject)
+  }
+
+  #closeOld(): void {
+    this.#sweep = undefined
+    const now = performance.now()
+    while (this.#idle.length > 0 && now - (this.#idle[0] as Idle).since >= IDLE_LIMIT) {
+      const { connection } = this.#idle.shift() as Idle
+      this.#size--
+      void connection.close()
+    }
+    if (this.#idle.length > 0) this.#sweep = setTimeout(() => this.#closeOld(), IDLE_LIMIT).unref()
+  }
+
+  /** Waits until all connections came back, then closes them. */
+  async close(): Promise<void> {
+    if (this.#lent > 0) await new Promise<void>(resolve => (this.#onReturn = resolve))
+    clearTimeout(this.#sweep)
+    await Promise.all(this.#idle.splice(0).map(({ connection }) => connection.close()))
+  }
+}

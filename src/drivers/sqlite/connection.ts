@@ -1,0 +1,249 @@
+import type { Row, RunResult } from '../../adapter.ts'
+import type { SqliteSettings } from '../../config.ts'
+import { DatabaseError, messageOf } from '../../errors.ts'
+import { nativeCode } from './errors.ts'
+import { type ColumnDefinition, type DecodePlan, decodePlan, type SqliteValue } from './values.ts'
+
+// What is used of better-sqlite3 -----------------------------------------------------------------------------
+export interface NativeStatement {
+  readonly reader: boolean
+  readonly readonly: boolean
+  raw(on: boolean): this
+  safeIntegers(on: boolean): this
+  columns(): ColumnDefinition[]
+  all(...values: SqliteValue[]): unknown[][]
+  run(...values: SqliteValue[]): { changes: number }
+  iterate(...values: SqliteValue[]): IterableIterator<unknown[]>
+}
+
+export interface NativeDatabase {
+  readonly inTransaction: boolean
+  prepare(sql: string): NativeStatement
+  exec(sql: string): unknown
+  pragma(sql: string, options?: { simple: boolean }): unknown
+  close(): unknown
+}
+
+export type NativeConstructor = new (location: string, options: { timeout: number; readonly?: boolean }) => NativeDatabase
+
+// A connection and its statements ----------------------------------------------------------------------------
+
+/** After a large value the WAL is cut back to this, instead of staying as large as it ever was. */
+const JOURNAL_SIZE_LIMIT = 64 * 1024 * 1024
+
+/** Statements are few where SQL is written by hand; the limit is for programs that build texts. */
+const CACHE_SIZE = 500
+
+/** How many rows an iteration decodes at a time. */
+const PORTION = 100
+
+interface Prepared {
+  readonly native: NativeStatement
+  readonly isReader: boolean
+  readonly isReadonly: boolean
+  readonly plan: DecodePlan | undefined
+  /** Whether integers are read as BigInt. It stays so once a row needed it. */
+  isExact: boolean
+}
+
+export class Connection {
+  readonly #native: NativeDatabase
+  readonly #statements = new Map<string, Prepared>()
+  readonly #readSchemaVersion: NativeStatement
+  #schemaVersion: unknown
+
+  constructor(Native: NativeConstructor, settings: SqliteSettings, readonly: boolean) {
+    this.#native = new Native(settings.location, { timeout: 0, ...(readonly && { readonly }) })
+    try {
+      if (!readonly) this.#native.pragma('journal_mode = WAL')
+      this.#native.pragma(`synchronous = ${settings.durability === 'full' ? 'FULL' : 'NORMAL'}`)
+      this.#native.pragma('foreign_keys = ON')
+      this.#native.pragma(`journal_size_limit = ${JOURNAL_SIZE_LIMIT}`)
+      this.#readSchemaVersion = this.#native.prepare('PRAGMA schema_version').raw(true)
+      this.#schemaVersion = this.#readSchemaVersion.all()[0]?.[0]
+    } catch (error) {
+      this.#native.close()
+      throw error
+    }
+  }
+
+  get inTransaction(): boolean {
+    return this.#native.inTransaction
+  }
+
+  /** Runs a text without parameters or rows, such as BEGIN. */
+  exec(text: string): void {
+    this.#native.exec(text)
+  }
+
+  prepare(text: string): Prepared {
+    let prepared = this.#statements.get(text)
+    if (prepared === undefined) {
+      const native = this.#native.prepare(text)
+      const isReader = native.reader
+      if (isReader) native.raw(true)
+      const plan = isReader ? decodePlan(native.columns()) : undefined
+      // What writes cannot be read a second time, so its integers are exact from the start.
+      prepared = { native, isReader, isReadonly: native.readonly, plan, isExact: false }
+      if (plan?.mayHoldIntegers && !native.readonly) readExactly(prepared)
+      if (this.#statements.size >= CACHE_SIZE) this.#statements.delete(this.#statements.keys().next().value as string)
+      this.#statements.set(text, prepared)
+    }
+    return prepared
+  }
+
+  all(text: string, values: SqliteValue[]): Row[] {
+    const prepared = this.prepare(text)
+    const { native, plan } = prepared
+    if (plan === undefined) {
+      native.run(...values)
+      return []
+    }
+    const raw = native.all(...values)
+    if (raw.length > 0 && (raw[0] as unknown[]).length !== plan.columnCount) {
+      // Another process changed the table, and SQLite prepared the statement again with other columns.
+      if (!prepared.isReadonly) return decodePlan(native.columns()).decodeExact(raw)
+      this.#statements.clear()
+      return this.all(text, values)
+    }
+    if (!prepared.isExact) {
+      const rows = plan.decode(raw)
+      if (rows !== undefined) return rows
+      readExactly(prepared)
+      return plan.decodeExact(native.all(...values))
+    }
+    return plan.decodeExact(raw)
+  }
+
+  run(text: string, values: SqliteValue[]): RunResult {
+    const { native, isReader } = this.prepare(text)
+    if (isReader) {
+      // RETURNING, or a SELECT: SQLite's own counter tells what was changed.
+      const before = this.#totalChanges()
+      native.all(...values)
+      return { changes: this.#totalChanges() - before }
+    }
+    return { changes: native.run(...values).changes }
+  }
+
+  /** Yields decoded rows in portions. The connection takes no writes until the last one. */
+  *portions(text: string, values: SqliteValue[]): Generator<Row[], void, undefined> {
+    const prepared = this.prepare(text)
+    assertReads(prepared)
+    const { native, plan } = prepared
+    if (plan === undefined) return
+    if (plan.mayHoldIntegers) readExactly(prepared)
+    let portion: unknown[][] = []
+    for (const row of native.iterate(...values)) {
+      portion.push(row)
+      if (portion.length === PORTION) {
+        yield plan.decodeExact(portion)
+        portion = []
+      }
+    }
+    if (portion.length > 0) yield plan.decodeExact(portion)
+  }
+
+  /** Copies the rows that a statement returns into a temporary table, in their order. */
+  copy(text: string, values: SqliteValue[]): Copy {
+    const prepared = this.prepare(text)
+    assertReads(prepared)
+    const { plan } = prepared
+    const table = `temp.duolect_rows_${copies++}`
+    if (plan === undefined) return { portions: () => [].values(), drop: () => undefined }
+    try {
+      this.#native.prepare(`CREATE TEMP TABLE ${table.slice('temp.'.length)} AS ${text}`).run(...values)
+    } catch (error) {
+      // PRAGMA and EXPLAIN cannot stand there; what they return is small.
+      if (nativeCode(error) !== 'SQLITE_ERROR') throw error
+      const rows = this.all(text, values)
+      return { portions: () => [rows].values(), drop: () => undefined }
+    }
+    const page = this.#native.prepare(`SELECT * FROM ${table} WHERE rowid > ? AND rowid <= ?`).raw(true).safeIntegers(true)
+    function* portions(): Generator<Row[], void, undefined> {
+      for (let from = 0; ; from += PORTION) {
+        const rows = page.all(from, from + PORTION)
+        if (rows.length > 0) yield (plan as DecodePlan).decodeExact(rows)
+        if (rows.length < PORTION) return
+      }
+    }
+    return { portions, drop: () => this.#native.exec(`DROP TABLE IF EXISTS ${table}`) }
+  }
+
+  /** Runs a script: all of it, or on an error none of it. Inside a transaction it is part of that. */
+  script(text: string): void {
+    let isSeveral = false
+    try {
+      const only = this.#native.prepare(text)
+      // A lone statement stays outside of a transaction, since VACUUM and some PRAGMAs need that.
+      if (only.reader) only.all()
+      else only.run()
+    } catch (error) {
+      if (/contains no statements/.test(messageOf(error))) return
+      if (!/contains more than one statement/.test(messageOf(error))) throw error
+      isSeveral = true
+    }
+    if (isSeveral) {
+      if (this.inTransaction) this.#native.exec(text)
+      else this.#inTransaction(() => this.#native.exec(text))
+    }
+  }
+
+  #inTransaction(work: () => void): void {
+    this.#native.exec('BEGIN IMMEDIATE')
+    try {
+      work()
+      if (!this.inTransaction) throw ownTransaction()
+      this.#native.exec('COMMIT')
+    } finally {
+      if (this.inTransaction) this.#native.exec('ROLLBACK')
+    }
+  }
+
+  /** All changes of this connection since it was opened. */
+  #totalChanges(): number {
+    return this.all('SELECT total_changes() AS total', [])[0]?.total as number
+  }
+
+  /** Forgets how rows were decoded when a table was changed since. */
+  forgetOldSchema(): void {
+    const version = this.#readSchemaVersion.all()[0]?.[0]
+    if (version === this.#schemaVersion) return
+    this.#schemaVersion = version
+    this.#statements.clear()
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#native.close()
+  }
+}
+
+/** Rows that were copied, to be read while the connection writes. */
+export interface Copy {
+  portions(): Iterator<Row[]> & Iterable<Row[]>
+  drop(): void
+}
+
+/** Numbers the temporary tables. */
+let copies = 0
+
+function assertReads(prepared: Prepared): void {
+  if (!prepared.isReadonly) {
+    throw new DatabaseError('syntax_error', 'iterate() takes a statement that only reads; for one that writes use all() or run().')
+  }
+}
+
+function readExactly(prepared: Prepared): void {
+  if (prepared.isExact) return
+  prepared.native.safeIntegers(true)
+  prepared.isExact = true
+}
+
+/** The error for a statement that left another transaction state behind than it found. */
+export function ownTransaction(): DatabaseError {
+  return new DatabaseError(
+    'invalid_transaction_termination',
+    'A statement began or ended a transaction by itself; use transaction(), which does both. An open one was rolled back.'
+  )
+}

@@ -1,0 +1,337 @@
+/**
+ * SQLite through better-sqlite3, which is synchronous. What that brings with it:
+ *
+ * - A busy wait of SQLite blocks the event loop, so `timeout` is 0 and waiting for other processes is done here.
+ * - BEGIN IMMEDIATE, because a transaction that reads first and then wants to write can fail with
+ *   SQLITE_BUSY_SNAPSHOT, which no waiting heals.
+ * - One connection writes, in the order of the calls. Another reads, so that readers see the last commit while a
+ *   transaction is open. `:memory:` has one connection only, so there readers wait for the transaction.
+ * - Writes that are issued in one turn of the event loop share one transaction, as each commit costs a sync.
+ * - better-sqlite3's builds default to synchronous=NORMAL in WAL mode, which can lose commits at a power cut.
+ * - An open iterator forbids writes on its connection, so outside of transactions an iteration has a connection
+ *   of its own; inside, it reads from a temporary copy.
+ */
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Adapter, Row, RunResult, TransactionOptions } from '../../adapter.ts'
+import type { SqliteSettings } from '../../config.ts'
+import { DatabaseError, messageOf } from '../../errors.ts'
+import type { BoundStatement } from '../../statement.ts'
+import { type Driver, HandleOfDriver, type Session } from '../handle.ts'
+import { Connection, type NativeConstructor, ownTransaction } from './connection.ts'
+import { isBusy, nativeCode, sqliteError } from './errors.ts'
+import { WriteQueue } from './queue.ts'
+import { encode, type SqliteValue } from './values.ts'
+import { Breath, turn, whenUnlocked } from './waiting.ts'
+
+// Opening -----------------------------------------------------------------------------------------------------
+
+/**
+ * Opens the file, which is created when it is missing.
+ *
+ * @throws DatabaseError `missing_driver` without better-sqlite3, `connection_failure` when the file cannot be
+ *   opened, `data_corrupted` when it is no database, `lock_not_available` when another process holds it
+ */
+export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
+  const Native = await loadDriver()
+  const isMemory = settings.location === ':memory:'
+  if (!isMemory) createFile(settings.location)
+  const open = (readonly: boolean) => new Connection(Native, settings, readonly)
+  const writer = await whenUnlocked(settings.timeouts.lock, () => open(false)).catch(error => {
+    throw explainOpening(error, settings.location)
+  })
+  return new HandleOfDriver(new SqliteDriver(writer, isMemory ? undefined : () => open(true), settings), settings.timeouts)
+}
+
+async function loadDriver(): Promise<NativeConstructor> {
+  try {
+    const { default: Native } = (await import('better-sqlite3')) as unknown as { default: NativeConstructor }
+    return Native
+  } catch (error) {
+    throw new DatabaseError('missing_driver', 'Cannot load "better-sqlite3", which SQLite needs. Run: npm install better-sqlite3', {
+      cause: error
+    })
+  }
+}
+
+/** SQLite would create the file readable for everyone; -wal and -shm get the file's own mode. */
+function createFile(location: string): void {
+  try {
+    mkdirSync(dirname(location), { recursive: true, mode: 0o700 })
+    closeSync(openSync(location, 'a', 0o600))
+  } catch (error) {
+    throw explainOpening(error, location)
+  }
+}
+
+function explainOpening(error: unknown, location: string): DatabaseError {
+  if (error instanceof DatabaseError && error.code !== 'connection_failure') {
+    return new DatabaseError(error.code, `Cannot open the SQLite database ${location}: ${error.message}`, { cause: error.cause ?? error })
+  }
+  return new DatabaseError(
+    'connection_failure',
+    `Cannot open the SQLite database ${location}: ${messageOf(error)}. The path must be that of a file which this process ` +
+      'may read and write, in a directory which it may write; set "dataDir" or "sqlite.location".',
+    { cause: error }
+  )
+}
+
+// The driver --------------------------------------------------------------------------------------------------
+
+/** Reading connections that are kept for the next iteration. */
+const IDLE_READERS = 2
+
+class SqliteDriver implements Driver {
+  readonly dialect = 'sqlite'
+  readonly isLocal = true
+  readonly #settings: SqliteSettings
+  readonly #writer: Connection
+  readonly #reader: Connection
+  /** Opens another connection that reads; undefined where there can be only one. */
+  readonly #openReader: (() => Promise<Connection>) | undefined
+  readonly #queue: WriteQueue
+  readonly #breath = new Breath()
+  readonly #idleReaders: Connection[] = []
+  /** How many readers are in use, and who waits for them. */
+  #lentReaders = 0
+  #onReturn: (() => void) | undefined
+
+  constructor(writer: Connection, openReader: (() => Connection) | undefined, settings: SqliteSettings) {
+    this.#settings = settings
+    this.#writer = writer
+    this.#reader = openReader === undefined ? writer : openReader()
+    this.#openReader = openReader && (() => whenUnlocked(settings.timeouts.lock, openReader))
+    this.#queue = new WriteQueue(writer, settings.timeouts.lock, () => this.#forgetOldSchema())
+  }
+
+  query(bound: BoundStatement): Row[] | Promise<Row[]> {
+    const { text } = bound.statement
+    const values = encode(bound)
+    if (this.#breath.isDue(() => this.#forgetOldSchema())) return turn().then(() => this.#read(text, values))
+    return this.#read(text, values)
+  }
+
+  #read(text: string, values: SqliteValue[]): Row[] | Promise<Row[]> {
+    const inQueue = () => this.#queue.statement(text, values, true) as Promise<Row[]>
+    if (this.#reader === this.#writer && this.#queue.isHeld) return inQueue()
+    try {
+      const { isReader, isReadonly } = this.#reader.prepare(text)
+      return isReader && isReadonly ? this.#reader.all(text, values) : inQueue()
+    } catch (error) {
+      if (isBusy(error)) return whenUnlocked(this.#settings.timeouts.lock, () => this.#reader.all(text, values))
+      // What the statement names may be made by a write that waits.
+      if (nativeCode(error) === 'SQLITE_ERROR' && this.#queue.isBusy) return inQueue()
+      throw sqliteError(error)
+    }
+  }
+
+  execute(bound: BoundStatement): Promise<RunResult> {
+    return this.#queue.statement(bound.statement.text, encode(bound), false) as Promise<RunResult>
+  }
+
+  async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
+    const values = encode(bound)
+    if (this.#openReader === undefined) {
+      const copy = await this.#alone(writer => writer.copy(bound.statement.text, values))
+      try {
+        yield* breathe(copy.portions(), this.#breath)
+      } finally {
+        await this.#alone(() => copy.drop())
+      }
+      return
+    }
+    const connection = await this.#borrowReader()
+    const portions = connection.portions(bound.statement.text, values)
+    try {
+      yield* breathe(portions, this.#breath)
+    } finally {
+      portions.return()
+      this.#returnReader(connection)
+    }
+  }
+
+  script(text: string): Promise<void> {
+    return this.#alone(writer => writer.script(text))
+  }
+
+  /** Does something on the writing connection while nothing else uses it. */
+  async #alone<T>(work: (writer: Connection) => T): Promise<T> {
+    const release = await this.#queue.alone()
+    try {
+      const result = await whenUnlocked(this.#settings.timeouts.lock, () => work(this.#writer))
+      if (this.#writer.inTransaction) throw ownTransaction()
+      return result
+    } finally {
+      if (this.#writer.inTransaction) this.#writer.exec('ROLLBACK')
+      release()
+    }
+  }
+
+  async begin({ readOnly = false }: TransactionOptions): Promise<Session> {
+    if (readOnly && this.#openReader !== undefined) {
+      const connection = await this.#borrowReader()
+      connection.exec('BEGIN')
+      return new SqliteSession(connection, this.#breath, () => this.#returnReader(connection))
+    }
+    const writer = this.#writer
+    const release = await this.#queue.alone()
+    try {
+      await whenUnlocked(this.#settings.timeouts.lock, () => writer.exec(readOnly ? 'BEGIN' : 'BEGIN IMMEDIATE'))
+    } catch (error) {
+      release()
+      throw error
+    }
+    if (!readOnly) return new SqliteSession(writer, this.#breath, release)
+    writer.exec('PRAGMA query_only = ON')
+    return new SqliteSession(writer, this.#breath, () => {
+      writer.exec('PRAGMA query_only = OFF')
+      release()
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#queue.whenIdle()
+    if (this.#lentReaders > 0) await new Promise<void>(resolve => (this.#onReturn = resolve))
+    for (const connection of new Set([...this.#idleReaders, this.#reader, this.#writer])) connection.close()
+  }
+
+  #forgetOldSchema(): void {
+    try {
+      for (const connection of new Set([this.#writer, this.#reader])) connection.forgetOldSchema()
+    } catch (error) {
+      // Another process has the lock for a moment; the next turn will look again.
+      if (!isBusy(error)) throw sqliteError(error)
+    }
+  }
+
+  async #borrowReader(): Promise<Connection> {
+    this.#lentReaders++
+    try {
+      const connection = this.#idleReaders.pop() ?? (await (this.#openReader as () => Promise<Connection>)())
+      connection.forgetOldSchema()
+      return connection
+    } catch (error) {
+      this.#lentReaders--
+      throw sqliteError(error)
+    }
+  }
+
+  #returnReader(connection: Connection): void {
+    if (this.#idleReaders.length < IDLE_READERS) this.#idleReaders.push(connection)
+    else connection.close()
+    this.#lentReaders--
+    if (this.#lentReaders === 0) this.#onReturn?.()
+  }
+}
+
+/** Yields portions, and lets the event loop run between them when it is time. */
+async function* breathe(portions: Iterable<Row[]>, breath: Breath): AsyncGenerator<Row[], void, undefined> {
+  try {
+    for (const portion of portions) {
+      yield portion
+      if (breath.isDue(() => undefined)) await turn()
+    }
+  } catch (error) {
+    throw sqliteError(error)
+  }
+}
+
+class SqliteSession implements Session {
+  readonly #connection: Connection
+  readonly #breath: Breath
+  readonly #release: () => void
+  /** The last statement that had to wait for the event loop; what follows it must not overtake it. */
+  #last: Promise<unknown> | undefined
+  #isReleased = false
+
+  constructor(connection: Connection, breath: Breath, release: () => void) {
+    this.#connection = connection
+    this.#breath = breath
+    this.#release = release
+  }
+
+  query(bound: BoundStatement): Row[] | Promise<Row[]> {
+    const values = encode(bound)
+    return this.#perform(() => this.#connection.all(bound.statement.text, values))
+  }
+
+  execute(bound: BoundStatement): RunResult | Promise<RunResult> {
+    const values = encode(bound)
+    return this.#perform(() => this.#connection.run(bound.statement.text, values))
+  }
+
+  async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
+    const values = encode(bound)
+    const copy = await this.#perform(() => this.#connection.copy(bound.statement.text, values))
+    try {
+      yield* breathe(copy.portions(), this.#breath)
+    } finally {
+      // After the transaction's end the copy is gone, or another's transaction is open.
+      if (!this.#isReleased) copy.drop()
+    }
+  }
+
+  async script(text: string): Promise<void> {
+    await this.#perform(() => this.#connection.script(text))
+  }
+
+  savepoint(name: string): void | Promise<void> {
+    return this.#perform(() => this.#connection.exec(`SAVEPOINT ${name}`))
+  }
+
+  releaseSavepoint(name: string): void | Promise<void> {
+    return this.#perform(() => this.#connection.exec(`RELEASE ${name}`))
+  }
+
+  rollbackToSavepoint(name: string): void | Promise<void> {
+    return this.#perform(() => this.#connection.exec(`ROLLBACK TO ${name}; RELEASE ${name}`))
+  }
+
+  async commit(): Promise<void> {
+    await this.#last
+    try {
+      this.#connection.exec('COMMIT')
+    } catch (error) {
+      throw sqliteError(error)
+    }
+    this.#giveBack()
+  }
+
+  async rollback(): Promise<void> {
+    await this.#last
+    if (this.#isReleased) return
+    try {
+      if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK')
+    } finally {
+      this.#giveBack()
+    }
+  }
+
+  #giveBack(): void {
+    if (this.#isReleased) return
+    this.#isReleased = true
+    this.#release()
+  }
+
+  /** Does the work at once, or after the event loop has run when it is time for that. Keeps the order. */
+  #perform<T>(work: () => T): T | Promise<T> {
+    const attempt = () => {
+      try {
+        const result = work()
+        if (!this.#connection.inTransaction) throw ownTransaction()
+        return result
+      } catch (error) {
+        throw sqliteError(error)
+      }
+    }
+    if (this.#last === undefined && !this.#breath.isDue(() => undefined)) return attempt()
+    const result = (this.#last ?? Promise.resolve()).then(turn).then(attempt)
+    const last: Promise<void> = result.then(noop, noop).then(() => {
+      if (this.#last === last) this.#last = undefined
+    })
+    this.#last = last
+    return result
+  }
+}
+
+function noop(): void {}

@@ -1,0 +1,130 @@
+/** From SQLite's result codes to duolect's codes. */
+import { DatabaseError, type ErrorCode, messageOf } from '../../errors.ts'
+
+/** By extended result code (sqlite.org/rescode.html); a code that is not here falls back to its primary code. */
+export const CODES: Readonly<Record<string, ErrorCode>> = {
+  SQLITE_CONSTRAINT_UNIQUE: 'unique_violation',
+  SQLITE_CONSTRAINT_PRIMARYKEY: 'unique_violation',
+  SQLITE_CONSTRAINT_ROWID: 'unique_violation',
+  SQLITE_CONSTRAINT_FOREIGNKEY: 'foreign_key_violation',
+  SQLITE_CONSTRAINT_NOTNULL: 'not_null_violation',
+  SQLITE_CONSTRAINT_CHECK: 'check_violation',
+  SQLITE_CONSTRAINT_TRIGGER: 'raise_exception',
+  SQLITE_CONSTRAINT_DATATYPE: 'datatype_mismatch',
+  SQLITE_CONSTRAINT: 'data_exception',
+  SQLITE_MISMATCH: 'datatype_mismatch',
+  SQLITE_BUSY: 'lock_not_available',
+  SQLITE_LOCKED: 'lock_not_available',
+  SQLITE_READONLY: 'read_only',
+  SQLITE_FULL: 'disk_full',
+  SQLITE_NOMEM: 'out_of_memory',
+  SQLITE_IOERR_NOMEM: 'out_of_memory',
+  SQLITE_IOERR: 'io_error',
+  SQLITE_CORRUPT: 'data_corrupted',
+  SQLITE_NOTADB: 'data_corrupted',
+  SQLITE_FORMAT: 'data_corrupted',
+  SQLITE_CANTOPEN: 'connection_failure',
+  SQLITE_PROTOCOL: 'lock_not_available',
+  SQLITE_AUTH: 'insufficient_privilege',
+  SQLITE_PERM: 'insufficient_privilege',
+  SQLITE_INTERRUPT: 'query_canceled',
+  SQLITE_TOOBIG: 'program_limit_exceeded',
+  SQLITE_RANGE: 'invalid_parameter'
+}
+
+/** SQLITE_ERROR says what it means in its message only. */
+export const MESSAGES: readonly (readonly [RegExp, ErrorCode])[] = [
+  [/^no such table: /, 'undefined_table'],
+  [/^no such view: /, 'undefined_table'],
+  [/^no such column: /, 'undefined_column'],
+  [/ has no column named /, 'undefined_column'],
+  [/^no such function: /, 'undefined_function'],
+  [/^wrong number of arguments to function/, 'undefined_function'],
+  [/^no such (index|trigger|collation sequence|module|savepoint|database)/, 'undefined_object'],
+  [/^ambiguous column name: /, 'ambiguous_column'],
+  [/^duplicate column name: /, 'duplicate_column'],
+  [/^(table|view) .+ already exists$/, 'duplicate_table'],
+  [/^there is already a table named /, 'duplicate_table'],
+  [/^(index|trigger) .+ already exists$/, 'duplicate_table'],
+  [/^integer overflow$/, 'numeric_value_out_of_range'],
+  [/^malformed JSON/, 'invalid_text_representation'],
+  [/^cannot (start a transaction|VACUUM) /, 'active_sql_transaction'],
+  [/^ON CONFLICT clause does not match /, 'invalid_column_reference'],
+  [/^misuse of aggregate/, 'grouping_error'],
+  [/^too many (terms|columns|attached|levels|arguments|SQL variables)/, 'program_limit_exceeded'],
+  [/syntax error$/, 'syntax_error'],
+  [/^incomplete input$/, 'syntax_error'],
+  [/^unrecognized token: /, 'syntax_error'],
+  [/ values for \d+ columns$/, 'syntax_error'],
+  [/ has \d+ columns but \d+ values were supplied$/, 'syntax_error'],
+  [/do not have the same number of result columns$/, 'syntax_error'],
+  [/^sub-select returns \d+ columns/, 'syntax_error']
+]
+
+/** What better-sqlite3 itself refuses comes without a result code. */
+const REFUSALS: readonly (readonly [RegExp, ErrorCode, string])[] = [
+  [/contains more than one statement/, 'syntax_error', 'The text has more than one statement; run scripts with exec().'],
+  [/contains no statements/, 'syntax_error', 'The text has no statement.'],
+  [
+    /Too (few|many) parameter values|Missing named parameter|cannot use anonymous/i,
+    'invalid_parameter',
+    'The statement has placeholders of SQLite (?, @name, $name) that are not bound; write $1 or :name.'
+  ]
+]
+
+const UNIQUE = /^UNIQUE constraint failed: (.+)$/
+const NOT_NULL = /^NOT NULL constraint failed: (.+)\.(.+)$/
+const CHECK = /^CHECK constraint failed: (.+)$/
+
+/** Whether the error says that another connection holds a lock which will be free again. */
+export function isBusy(error: unknown): boolean {
+  const code = nativeCode(error)
+  return code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED') || code === 'SQLITE_PROTOCOL'
+}
+
+/** SQLite's extended result code, or an empty text. */
+export function nativeCode(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' && code.startsWith('SQLITE_') ? code : ''
+}
+
+/** Makes a `DatabaseError` of what better-sqlite3 threw. */
+export function sqliteError(error: unknown): DatabaseError {
+  if (error instanceof DatabaseError) return error
+  const message = messageOf(error)
+  const native = nativeCode(error)
+  if (native === '') {
+    const refusal = REFUSALS.find(([pattern]) => pattern.test(message))
+    return refusal
+      ? new DatabaseError(refusal[1], refusal[2], { cause: error })
+      : new DatabaseError('unclassified', message, { cause: error })
+  }
+  return new DatabaseError(codeOf(native, message), describe(native, message), { cause: error, ...subject(message) })
+}
+
+function codeOf(native: string, message: string): ErrorCode {
+  if (native === 'SQLITE_ERROR') return MESSAGES.find(([pattern]) => pattern.test(message))?.[1] ?? 'unclassified'
+  // SQLITE_IOERR_WRITE falls back to SQLITE_IOERR.
+  return CODES[native] ?? CODES[native.split('_').slice(0, 2).join('_')] ?? 'unclassified'
+}
+
+function describe(native: string, message: string): string {
+  if (native.startsWith('SQLITE_READONLY')) return `${message}; the file, its directory or the transaction allows no writes.`
+  if (native === 'SQLITE_NOTADB') return `${message}; the path leads to a file of another kind.`
+  return message
+}
+
+/** What the message tells of the constraint. SQLite names a table's columns as `table.column`. */
+function subject(message: string): { constraint?: string; table?: string; column?: string } {
+  const unique = UNIQUE.exec(message)?.[1]
+  if (unique !== undefined) {
+    if (unique.startsWith('index ')) return { constraint: unique.slice('index '.length).replace(/^'|'$/g, '') }
+    const columns = unique.split(', ')
+    const table = columns[0]?.slice(0, columns[0].indexOf('.'))
+    return { ...(table && { table }), ...(columns.length === 1 && { column: unique.slice(unique.indexOf('.') + 1) }) }
+  }
+  const notNull = NOT_NULL.exec(message)
+  if (notNull !== null) return { table: notNull[1] as string, column: notNull[2] as string }
+  const check = CHECK.exec(message)?.[1]
+  return check === undefined ? {} : { constraint: check }
+}

@@ -1,0 +1,152 @@
+/** Values of SQLite: how parameters are bound, and how rows are decoded by their columns' declared types. */
+import type { Row } from '../../adapter.ts'
+import { DatabaseError } from '../../errors.ts'
+import type { BoundStatement } from '../../statement.ts'
+import { parseTimestamp, toInteger, toScalar } from '../../values.ts'
+
+/** What better-sqlite3 binds. */
+export type SqliteValue = null | number | bigint | string | Uint8Array
+
+/**
+ * Returns the values for the statement's placeholders.
+ *
+ * @throws DatabaseError `invalid_parameter`
+ */
+export function encode({ statement, values }: BoundStatement): SqliteValue[] {
+  const { uses } = statement
+  const encoded: SqliteValue[] = new Array(uses.length)
+  for (let i = 0; i < uses.length; i++) {
+    const use = uses[i] as number
+    const value = toScalar(values[use], statement, use)
+    // better-sqlite3 binds each number as a float, which a column of texts would keep as "5.0".
+    if (typeof value === 'number') encoded[i] = Number.isSafeInteger(value) ? BigInt(value) : value
+    else if (typeof value === 'boolean') encoded[i] = value ? 1n : 0n
+    else encoded[i] = value
+  }
+  return encoded
+}
+
+/** A column of a result, as better-sqlite3 describes it. */
+export interface ColumnDefinition {
+  readonly name: string
+  /** The type in the table's declaration; null for an expression. */
+  readonly type: string | null
+  readonly table: string | null
+  readonly column: string | null
+}
+
+/**
+ * How the rows of one statement are decoded; made once for it.
+ *
+ * Integers come as numbers first, which rounds those beyond 2^53. `decode` notices one and returns
+ * undefined; the rows must then be read again as `BigInt`, for `decodeExact`.
+ */
+export interface DecodePlan {
+  readonly columnCount: number
+  /** Whether a column could hold an integer that a number cannot. */
+  readonly mayHoldIntegers: boolean
+  decode(rows: readonly unknown[][]): Row[] | undefined
+  decodeExact(rows: readonly unknown[][]): Row[]
+}
+
+type Decoder = 'none' | 'integer' | 'boolean' | 'timestamp' | 'json'
+
+/** Which decoder a declared type takes. Where it stands in neither list, the affinity lets integers in. */
+function decoderFor(type: string | null): Decoder {
+  if (type === null) return 'integer'
+  if (/^(TIMESTAMP|DATETIME)/i.test(type)) return 'timestamp'
+  if (/^BOOL/i.test(type)) return 'boolean'
+  if (/^JSONB?$/i.test(type)) return 'json'
+  // Affinity TEXT and REAL turn every integer into a text or a float (sqlite.org/datatype3.html, 3.1).
+  if (/INT/i.test(type)) return 'integer'
+  return /CHAR|CLOB|TEXT|REAL|FLOA|DOUB/i.test(type) ? 'none' : 'integer'
+}
+
+/** Makes the plan for a statement's columns. */
+export function decodePlan(columns: readonly ColumnDefinition[]): DecodePlan {
+  const decoders = columns.map(({ type }) => decoderFor(type))
+  const readers = columns.map((column, i) => readerFor(decoders[i] as Decoder, column))
+  const build = rowBuilder(columns, decoders)
+  const state = { isRounded: false }
+  return {
+    columnCount: columns.length,
+    mayHoldIntegers: decoders.some(decoder => decoder !== 'none'),
+    decode(rows) {
+      state.isRounded = false
+      const decoded = build(rows, readers, state)
+      return state.isRounded ? undefined : decoded
+    },
+    decodeExact(rows) {
+      // The same build: a BigInt that fits has become a number before it looks.
+      const narrowed = rows.map(row => row.map(value => (typeof value === 'bigint' ? toInteger(value) : value)))
+      return build(narrowed, readers, state)
+    }
+  }
+}
+
+type Reader = (value: unknown) => unknown
+
+function readerFor(decoder: Decoder, column: ColumnDefinition): Reader {
+  switch (decoder) {
+    case 'boolean':
+      return value => (value === 1 ? true : value === 0 ? false : value)
+    case 'timestamp':
+      return value => {
+        if (typeof value === 'number') return new Date(value)
+        if (typeof value !== 'string') return value
+        return parseTimestamp(value) ?? unreadable(column, 'a timestamp')
+      }
+    case 'json':
+      return value => {
+        if (typeof value !== 'string') return value
+        try {
+          return JSON.parse(value)
+        } catch {
+          return unreadable(column, 'JSON')
+        }
+      }
+    default:
+      return value => value
+  }
+}
+
+function unreadable(column: ColumnDefinition, expected: string): never {
+  throw new DatabaseError(
+    'data_corrupted',
+    `Column "${column.name}" is declared ${column.type}, but a row has a text in it that is not ${expected}.`,
+    { table: column.table ?? undefined, column: column.column ?? undefined }
+  )
+}
+
+type Build = (rows: readonly unknown[][], readers: readonly Reader[], state: { isRounded: boolean }) => Row[]
+
+/**
+ * A function that makes objects of rows. Written out as one literal, V8 gives all rows one hidden class and
+ * copies no names: 1.7 to 2 times as fast as better-sqlite3's own objects.
+ */
+function rowBuilder(columns: readonly ColumnDefinition[], decoders: readonly Decoder[]): Build {
+  const declarations: string[] = []
+  const fields = columns.map(({ name }, i) => {
+    const decoder = decoders[i] as Decoder
+    let value = `r[${i}]`
+    if (decoder === 'integer') {
+      declarations.push(
+        `const v${i} = ${value}`,
+        `if (typeof v${i} === 'number' && (v${i} > ${Number.MAX_SAFE_INTEGER} || v${i} < ${Number.MIN_SAFE_INTEGER})) state.isRounded = true`
+      )
+      value = `v${i}`
+    } else if (decoder !== 'none') {
+      value = `readers[${i}](${value})`
+    }
+    // Computed, since a plain __proto__ in a literal would set the prototype.
+    return `${name === '__proto__' ? '["__proto__"]' : JSON.stringify(name)}: ${value}`
+  })
+  const source = `const out = new Array(rows.length)
+for (let i = 0; i < rows.length; i++) {
+  const r = rows[i]
+  ${declarations.join('\n  ')}
+  out[i] = { ${fields.join(', ')} }
+}
+return out`
+  return new Function('rows', 'readers', 'state', source) as Build
+}

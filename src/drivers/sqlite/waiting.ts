@@ -1,0 +1,59 @@
+/** Waiting without blocking: for locks of other processes, and for the event loop. */
+import { DatabaseError } from '../../errors.ts'
+import { isBusy, sqliteError } from './errors.ts'
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, milliseconds))
+}
+
+/** Resolves after the event loop has run. */
+export function turn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
+}
+
+/**
+ * Does the work, and does it again while another connection holds the lock, without blocking the event loop.
+ *
+ * @param limit ms; 0 waits without a limit
+ * @throws DatabaseError `lock_not_available` after the limit
+ */
+export async function whenUnlocked<T>(limit: number, work: () => T): Promise<T> {
+  const start = performance.now()
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return work()
+    } catch (error) {
+      if (!isBusy(error)) throw sqliteError(error)
+      if (limit > 0 && performance.now() - start >= limit) {
+        throw new DatabaseError(
+          'lock_not_available',
+          `Another process held the lock of the SQLite database for ${limit} ms (timeouts.lock). Try again, or keep transactions short.`,
+          { cause: error }
+        )
+      }
+      // At first for as long as a commit takes; the jitter keeps waiting processes from meeting again and again.
+      await pause(1 + Math.random() * Math.min(10, 2 + attempt))
+    }
+  }
+}
+
+/** How long calls that never leave this turn may keep the event loop to themselves, in ms. */
+export const BREATH = 10
+
+/** Lets the event loop run now and then: a long chain of awaited calls would otherwise never leave its turn. */
+export class Breath {
+  #turnBegan: number | undefined
+
+  /** Whether the event loop must run before more work is done. Told of the first call of each turn. */
+  isDue(onNewTurn: () => void): boolean {
+    if (this.#turnBegan === undefined) {
+      this.#turnBegan = performance.now()
+      setImmediate(() => {
+        this.#turnBegan = undefined
+      })
+      onNewTurn()
+      return false
+    }
+    return performance.now() - this.#turnBegan > BREATH
+  }
+}

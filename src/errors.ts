@@ -1,0 +1,154 @@
+/**
+ * Every code that a `DatabaseError` can carry. Where SQLSTATE has a fitting condition, the code is that
+ * condition's name (Postgres manual, appendix A); a code means the same on both databases.
+ */
+export type ErrorCode =
+  // What the statement or its data did wrong.
+  | 'unique_violation'
+  | 'foreign_key_violation'
+  | 'not_null_violation'
+  | 'check_violation'
+  | 'exclusion_violation'
+  | 'syntax_error'
+  | 'undefined_table'
+  | 'undefined_column'
+  | 'undefined_function'
+  | 'undefined_object'
+  | 'ambiguous_column'
+  | 'duplicate_table'
+  | 'duplicate_column'
+  | 'duplicate_object'
+  | 'invalid_column_reference'
+  | 'grouping_error'
+  | 'datatype_mismatch'
+  | 'numeric_value_out_of_range'
+  | 'division_by_zero'
+  | 'invalid_text_representation'
+  | 'data_exception'
+  | 'program_limit_exceeded'
+  | 'feature_not_supported'
+  | 'raise_exception'
+  // How many rows came.
+  | 'no_data_found'
+  | 'too_many_rows'
+  // What the caller gave.
+  | 'invalid_configuration'
+  | 'invalid_parameter'
+  | 'invalid_path'
+  | 'invalid_value'
+  // How handles and transactions were used.
+  | 'wrong_handle'
+  | 'closed'
+  | 'active_sql_transaction'
+  | 'in_failed_sql_transaction'
+  | 'idle_in_transaction_session_timeout'
+  | 'invalid_transaction_termination'
+  | 'commit_unknown'
+  // What other work, the machine or the server did.
+  | 'lock_not_available'
+  | 'serialization_failure'
+  | 'deadlock_detected'
+  | 'query_canceled'
+  | 'connection_failure'
+  | 'too_many_connections'
+  | 'invalid_authorization'
+  | 'insufficient_privilege'
+  | 'undefined_database'
+  | 'missing_driver'
+  | 'disk_full'
+  | 'out_of_memory'
+  | 'io_error'
+  | 'read_only'
+  | 'data_corrupted'
+  | 'unclassified'
+
+/** What a `DatabaseError` carries beside its code and message. */
+export interface ErrorDetails {
+  /** The driver's own error. */
+  cause?: unknown
+  /** Whether the same call may succeed when it is made again. @default what the code implies */
+  isRetryable?: boolean | undefined
+  constraint?: string | undefined
+  table?: string | undefined
+  column?: string | undefined
+  /** Postgres's `detail`; it may hold row data, so it is kept out of logs. */
+  detail?: string | undefined
+  sql?: string | undefined
+  parameters?: unknown
+}
+
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['serialization_failure', 'deadlock_detected', 'lock_not_available'])
+
+/**
+ * The one error class of duolect. Match on `code`, never on the message.
+ *
+ * `sql`, `parameters` and `detail` are there for debugging but are not enumerable, so that a logger
+ * that prints the error prints no row data.
+ */
+export class DatabaseError extends Error {
+  readonly code: ErrorCode
+  /** Whether the same call, or for a failed transaction the whole transaction, may succeed when repeated. */
+  readonly isRetryable: boolean
+  /** The constraint's name, where the database tells it. */
+  declare readonly constraint?: string
+  /** The table, where the database tells it. */
+  declare readonly table?: string
+  /** The column, where the database tells it. */
+  declare readonly column?: string
+  /** The statement, as the database got it. Not enumerable. */
+  declare readonly sql?: string
+  /** The statement's parameters. Not enumerable. */
+  declare readonly parameters?: unknown
+  /** Postgres's own detail, which may hold row data. Not enumerable. */
+  declare readonly detail?: string
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.isRetryable = details.isRetryable ?? RETRYABLE.has(code)
+    for (const name of ['constraint', 'table', 'column'] as const) {
+      if (details[name] !== undefined) this[name as 'table'] = details[name] as never
+    }
+    for (const name of ['sql', 'parameters', 'detail'] as const) {
+      if (details[name] !== undefined) hide(this, name, details[name])
+    }
+  }
+
+  static {
+    hide(DatabaseError.prototype, 'name', 'DatabaseError')
+  }
+}
+
+function hide(target: object, name: string, value: unknown): void {
+  Object.defineProperty(target, name, { value, enumerable: false, configurable: true, writable: true })
+}
+
+/** Attaches the statement to an error that was made where the statement was not known. Returns the error. */
+export function withStatement(error: DatabaseError, sql: string, parameters: unknown): DatabaseError {
+  if (error.sql === undefined) {
+    hide(error, 'sql', sql)
+    hide(error, 'parameters', parameters)
+  }
+  return error
+}
+
+/**
+ * Points the error's stack at the caller of an asynchronous method, and returns the error.
+ *
+ * Work that was queued fails in a later turn of the event loop, where the caller is no longer on the stack.
+ * The method that the caller awaits resumes with V8's asynchronous frames, which lead to the caller's line.
+ */
+export function atCaller<E>(error: E): E {
+  if (error instanceof DatabaseError) Error.captureStackTrace(error, atCaller)
+  return error
+}
+
+/** The error for a use after close(). */
+export function closedError(): DatabaseError {
+  return new DatabaseError('closed', 'The database was closed; make a new one with createDatabase().')
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

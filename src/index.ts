@@ -1,0 +1,19 @@
+export type {
+  Adapter,
+  Dialect,
+  JsonValue,
+  Query,
+  Queryable,
+  QueryParameters,
+  Row,
+  RunResult,
+  TransactionOptions,
+  Value
+} from './adapter.ts'
+export type { DatabaseConfig } from './config.ts'
+export { createDatabase, type Database, type OpenDatabase, type Transaction } from './database.ts'
+export { DatabaseError, type ErrorCode } from './errors.ts'
+export { createKeyValueStore, type Entry, type KeyValueStore, type ListOptions } from './kvs/kvs.ts'
+export type { Path } from './kvs/path.ts'
+export { type Sql, type SqlTag, sql } from './sql.ts'
+export { saveUser, type User, type UserInput } from './users.ts'

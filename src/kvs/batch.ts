@@ -1,0 +1,371 @@
+/**
+ * From calls to statements. The calls of one turn of the event loop travel together: one statement reads what they
+ * need, one writes what they changed. For each key the calls keep their order.
+ *
+ * A change that depends on the old value must not lose another process's change. Where the dialect can compare and
+ * set in one statement, a change whose key was changed meanwhile is made again; else the turn is one transaction.
+ */
+import type { JsonValue, Queryable } from '../adapter.ts'
+import { DatabaseError } from '../errors.ts'
+import { callQuery, swapValuesText, type ValueChange } from '../queries.ts'
+
+/** The stored value of one key while the turn's calls are applied to it. */
+export class Slot {
+  /** As it is stored; undefined when the key is absent. */
+  readonly #old: string | undefined
+  #text: string | undefined
+  /** What the text says, once it was needed. Shared with nobody. */
+  #value: JsonValue | undefined
+  #isParsed = false
+  #isChanged = false
+
+  constructor(text: string | undefined) {
+    this.#old = text
+    this.#text = text
+  }
+
+  /** Whether the key exists. */
+  get exists(): boolean {
+    return this.#isParsed ? this.#value !== undefined : this.#text !== undefined
+  }
+
+  /** The value, to be changed in place and handed to `change`; undefined when the key is absent. */
+  get value(): JsonValue | undefined {
+    if (!this.#isParsed) {
+      this.#value = this.#text === undefined ? undefined : parseStored(this.#text)
+      this.#isParsed = true
+    }
+    return this.#value
+  }
+
+  /** A value of its own for a caller. */
+  copy(): JsonValue | undefined {
+    return this.#isParsed ? structuredClone(this.#value) : this.#text === undefined ? undefined : parseStored(this.#text)
+  }
+
+  /** Takes another text as the whole value; undefined removes the key. */
+  replace(text: string | undefined): void {
+    this.#text = text
+    this.#isParsed = false
+    this.#isChanged = true
+  }
+
+  /** Takes a value that nobody else has. */
+  change(value: JsonValue): void {
+    this.#value = value
+    this.#isParsed = true
+    this.#isChanged = true
+  }
+
+  /** What has to be stored, or undefined when nothing changed. */
+  finish(): { old: string | undefined; text: string | undefined } | undefined {
+    if (!this.#isChanged) return undefined
+    const text = this.#isParsed && this.#value !== undefined ? JSON.stringify(this.#value) : this.#text
+    return text === this.#old ? undefined : { old: this.#old, text }
+  }
+}
+
+/** Reads a stored text. A NULL of an older version's table counts as JSON's null. */
+export function parseStored(text: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue
+  } catch {
+    throw new DatabaseError('data_corrupted', 'The value of a key of the kvs table is not JSON; something else than duolect wrote it.', {
+      table: 'kvs',
+      column: 'value'
+    })
+  }
+}
+
+/** One call on one key. */
+export interface Call {
+  readonly key: string
+  /** Whether it only reads, depends on the old value, or stores a whole value whatever was there. */
+  readonly kind: 'read' | 'change' | 'replace'
+  /** Does the call on the slot and returns its result. May run again; fails without having changed anything. */
+  apply(slot: Slot): unknown
+  resolve(result: unknown): void
+  reject(error: unknown): void
+  /** Calls that must be stored together or not at all. */
+  readonly group?: object
+}
+
+type Chain = readonly Call[]
+
+/** What a chain's calls came to. They are told after the commit. */
+type Outcome = () => void
+
+/** After so many lost comparisons a key is locked. */
+const MAX_LOSSES = 4
+
+export class Batch {
+  readonly #handle: Queryable
+  readonly #isTransaction: boolean
+  #waiting = new Map<string, Call[]>()
+  /** The keys of the write that is on its way. */
+  #writing: ReadonlySet<string> = new Set()
+  /** The reads that are on their way, by key. */
+  readonly #reading = new Map<string, Promise<void>>()
+  #isScheduled = false
+  #isWriting = false
+  #whenSettled: (() => void)[] = []
+
+  /**
+   * @param handle what the statements run on
+   * @param isTransaction whether the handle is a transaction's, which ends all or nothing by itself
+   */
+  constructor(handle: Queryable, isTransaction: boolean) {
+    this.#handle = handle
+    this.#isTransaction = isTransaction
+  }
+
+  /** Whether an earlier call on the key is not yet answered. */
+  holds(key: string): boolean {
+    return this.#waiting.has(key) || this.#writing.has(key)
+  }
+
+  /** Adds a call to this turn. */
+  add<T>(call: Omit<Call, 'resolve' | 'reject'>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const added: Call = { ...call, resolve: resolve as (result: unknown) => void, reject }
+      const chain = this.#waiting.get(call.key)
+      if (chain === undefined) this.#waiting.set(call.key, [added])
+      else chain.push(added)
+      this.#schedule()
+    })
+  }
+
+  /** Resolves when all calls that were made so far are answered. */
+  settled(): Promise<void> {
+    if (this.#waiting.size === 0 && !this.#isWriting && this.#reading.size === 0) return Promise.resolve()
+    return new Promise(resolve => this.#whenSettled.push(resolve))
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    const reads: Chain[] = []
+    const writes: Chain[] = []
+    for (const [key, chain] of this.#waiting) {
+      if (this.#writing.has(key)) continue
+      const onlyReads = chain.every(call => call.kind === 'read')
+      // While one write is on its way, the next gathers.
+      if (!onlyReads && this.#isWriting) continue
+      ;(onlyReads ? reads : writes).push(chain)
+      this.#waiting.delete(key)
+    }
+    if (reads.length > 0) void this.#read(reads)
+    if (writes.length > 0) void this.#write(writes)
+  }
+
+  #done(): void {
+    if (this.#waiting.size > 0) this.#schedule()
+    else if (!this.#isWriting && this.#reading.size === 0) for (const resolve of this.#whenSettled.splice(0)) resolve()
+  }
+
+  async #read(chains: readonly Chain[]): Promise<void> {
+    const keys = chains.map(keyOf)
+    const work = this.#load(keys, 'findValues')
+      .then(
+        texts => {
+          for (const chain of chains) {
+            const slot = new Slot(texts.get(keyOf(chain)))
+            for (const tell of applyAll(chain, slot)) tell()
+          }
+        },
+        error => rejectAll(chains, error)
+      )
+      .finally(() => {
+        for (const key of keys) if (this.#reading.get(key) === work) this.#reading.delete(key)
+        this.#done()
+      })
+    for (const key of keys) this.#reading.set(key, work)
+    await work
+  }
+
+  async #write(chains: readonly Chain[]): Promise<void> {
+    this.#isWriting = true
+    this.#writing = new Set(chains.map(keyOf))
+    try {
+      // A read that was made before must not see what is written now.
+      await Promise.all([...this.#writing].map(key => this.#reading.get(key)))
+      await this.#store(chains)
+    } finally {
+      this.#isWriting = false
+      this.#writing = new Set()
+      this.#done()
+    }
+  }
+
+  /** Carries the chains out and answers each call. Never fails. */
+  async #store(chains: readonly Chain[]): Promise<void> {
+    try {
+      const outcomes = await this.#storeTogether(chains)
+      for (const tell of outcomes) tell()
+    } catch (error) {
+      const parts = separable(chains)
+      if (parts.length === 1 || this.#isTransaction || !speaksForOne(error)) return rejectAll(chains, error)
+      // One of them is at fault; the others must not fail with it.
+      for (const part of parts) await this.#store(part)
+    }
+  }
+
+  async #storeTogether(chains: readonly Chain[]): Promise<Outcome[]> {
+    if (chains.every(isIndependent)) return this.#storeIndependent(chains)
+    if (swapValuesText(this.#handle) !== undefined) return this.#swap(chains)
+    if (this.#isTransaction) return this.#storeIn(this.#handle, chains)
+    return this.#handle.transaction(tx => this.#storeIn(tx, chains))
+  }
+
+  /** Whole values need neither a look at the old ones nor a transaction: one statement stores them. */
+  async #storeIndependent(chains: readonly Chain[]): Promise<Outcome[]> {
+    const outcomes: Outcome[] = []
+    const entries: (readonly [string, string])[] = []
+    for (const chain of chains) {
+      const slot = new Slot(undefined)
+      outcomes.push(...applyAll(chain, slot))
+      const text = slot.finish()?.text
+      if (text !== undefined) entries.push([keyOf(chain), text])
+    }
+    if (entries.length > 0) await callQuery(this.#handle, 'putValues', { entries, now: new Date() })
+    return outcomes
+  }
+
+  /** Reads, applies and writes in a transaction that keeps others out. */
+  async #storeIn(tx: Queryable, chains: readonly Chain[]): Promise<Outcome[]> {
+    const texts = await this.#load(chains.map(keyOf), 'findAndLockValues', tx)
+    const outcomes: Outcome[] = []
+    const entries: (readonly [string, string])[] = []
+    const removed: string[] = []
+    for (const chain of chains) {
+      const key = keyOf(chain)
+      const slot = new Slot(texts.get(key))
+      outcomes.push(...applyAll(chain, slot))
+      const change = slot.finish()
+      if (change === undefined) continue
+      if (change.text === undefined) removed.push(key)
+      else entries.push([key, change.text])
+    }
+    if (entries.length > 0) await callQuery(tx, 'putValues', { entries, now: new Date() })
+    if (removed.length > 0) await callQuery(tx, 'deleteValues', { keys: removed })
+    return outcomes
+  }
+
+  /** Reads, applies, and compares and sets in one statement; again for the keys that others changed meanwhile. */
+  async #swap(chains: readonly Chain[]): Promise<Outcome[]> {
+    const outcomes: Outcome[] = []
+    let left = chains
+    for (let losses = 0; left.length > 0 && losses < MAX_LOSSES; losses++) {
+      if (losses > 0) await new Promise(resolve => setTimeout(resolve, Math.random() * 5 * losses))
+      left = await this.#swapOnce(this.#handle, left, outcomes, this.#isTransaction)
+    }
+    if (left.length > 0) {
+      const locked = async (tx: Queryable) => {
+        while (left.length > 0) left = await this.#swapOnce(tx, left, outcomes, true)
+      }
+      await (this.#isTransaction ? locked(this.#handle) : this.#handle.transaction(locked))
+    }
+    return outcomes
+  }
+
+  /** Adds the outcomes of what was stored, and returns the chains whose keys others have changed. */
+  async #swapOnce(handle: Queryable, chains: readonly Chain[], outcomes: Outcome[], withLock: boolean): Promise<readonly Chain[]> {
+    const dependent = chains.filter(chain => !isIndependent(chain))
+    const texts = await this.#load(dependent.map(keyOf), withLock ? 'findAndLockValues' : 'findValues', handle)
+    const changes: ValueChange[] = []
+    const pending = new Map<string, { chain: Chain; told: Outcome[] }>()
+    for (const chain of chains) {
+      const key = keyOf(chain)
+      const slot = new Slot(texts.get(key))
+      const told = applyAll(chain, slot)
+      const change = slot.finish()
+      const text = change?.text
+      if (change === undefined) outcomes.push(...told)
+      else {
+        pending.set(key, { chain, told })
+        // A whole value that was stored on the way makes the result one that the old value has no part in.
+        if (text !== undefined && chain.some(call => call.kind === 'replace')) changes.push(['put', key, null, text])
+        else if (change.old === undefined) changes.push(['add', key, null, text ?? null])
+        else changes.push(['swap', key, change.old, text ?? null])
+      }
+    }
+    if (changes.length > 0) {
+      const stored = await handle.all<{ key: string }>(swapValuesText(handle) as string, { changes, now: new Date() })
+      for (const { key } of stored) {
+        outcomes.push(...(pending.get(key)?.told ?? []))
+        pending.delete(key)
+      }
+    }
+    return [...pending.values()].map(({ chain }) => chain)
+  }
+
+  async #load(
+    keys: readonly string[],
+    query: 'findValues' | 'findAndLockValues',
+    handle: Queryable = this.#handle
+  ): Promise<Map<string, string>> {
+    if (keys.length === 0) return new Map()
+    const rows = await callQuery(handle, query, { keys })
+    return new Map(rows.map(({ key, value }) => [key, value ?? 'null']))
+  }
+}
+
+function keyOf(chain: Chain): string {
+  return (chain[0] as Call).key
+}
+
+/** Whether the chain's first call stores a whole value, so that nothing depends on the old one. */
+function isIndependent(chain: Chain): boolean {
+  return (chain[0] as Call).kind === 'replace'
+}
+
+/** Applies a chain's calls in order, each with its own success or failure. */
+function applyAll(chain: Chain, slot: Slot): Outcome[] {
+  return chain.map(call => {
+    try {
+      const result = call.apply(slot)
+      return () => call.resolve(result)
+    } catch (error) {
+      return () => call.reject(error)
+    }
+  })
+}
+
+function rejectAll(chains: readonly Chain[], error: unknown): void {
+  for (const chain of chains) for (const call of chain) call.reject(error)
+}
+
+/** Whether the error may come from one of the statement's values, rather than from the database's state. */
+function speaksForOne(error: unknown): boolean {
+  const state = ['connection_failure', 'commit_unknown', 'closed', 'wrong_handle', 'lock_not_available', 'disk_full', 'read_only']
+  return error instanceof DatabaseError && !state.includes(error.code)
+}
+
+/** Parts that can be stored apart: chains that share a group stay together. */
+function separable(chains: readonly Chain[]): Chain[][] {
+  const parts = new Set<Chain[]>()
+  const partOf = new Map<object, Chain[]>()
+  for (const chain of chains) {
+    let part: Chain[] = [chain]
+    parts.add(part)
+    for (const { group } of chain) {
+      if (group === undefined) continue
+      const other = partOf.get(group)
+      if (other !== undefined && other !== part) {
+        other.push(...part)
+        parts.delete(part)
+        for (const [member, owner] of partOf) if (owner === part) partOf.set(member, other)
+        part = other
+      }
+      partOf.set(group, part)
+    }
+  }
+  return [...parts]
+}

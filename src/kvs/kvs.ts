@@ -1,0 +1,256 @@
+import type { JsonValue, Queryable } from '../adapter.ts'
+import { DEFAULT_MAX_VALUE_BYTES } from '../config.ts'
+import { atCaller, DatabaseError } from '../errors.ts'
+import { toJson } from '../json.ts'
+import { callQuery } from '../queries.ts'
+import { assertOutside } from '../scope.ts'
+import { Batch, parseStored, type Slot } from './batch.ts'
+import { deleteAt, getAt, type Part, type Path, parsePath, setAt } from './path.ts'
+
+/** An entry of `list`. */
+export interface Entry<T = unknown> {
+  key: string
+  value: T
+  /** When the value was stored last; null in a row that another program made without it. */
+  modifiedOn: Date | null
+}
+
+/** Which keys `list` yields. */
+export interface ListOptions {
+  /** Only keys that begin with it, literally. @default '' */
+  prefix?: string
+  /** Only keys behind it. @default the beginning */
+  after?: string
+  /** So many at most. @default all */
+  limit?: number
+}
+
+/**
+ * JSON values by key.
+ *
+ * A key is a text of 1 to 1024 bytes in UTF-8; a value is what `JSON.stringify` makes of it. A path leads into the
+ * value: `b._b`, `books[0].title`, `a["x.y"]`, a JSON Pointer `/b/0`, or an array of literal parts.
+ *
+ * Calls on one key take effect in the order in which they were made, awaited or not. Calls of one turn of the
+ * event loop travel to the database together. No update is lost between processes.
+ *
+ * Each method rejects with a `DatabaseError`: `invalid_parameter` for a bad key, `invalid_path`, `invalid_value`,
+ * and whatever the database says.
+ */
+export interface KeyValueStore {
+  /** Returns a copy of the value; null when the key is absent. */
+  get<T = unknown>(key: string): Promise<T | null>
+  /** Returns what the path leads to; null when the key is absent, undefined when the path leads nowhere. */
+  get<T = unknown>(key: string, path: Path | undefined): Promise<T | null | undefined>
+  /** Stores the whole value, or changes the place that the path leads to and leaves the rest. */
+  set(key: string, value: unknown, path?: Path): Promise<void>
+  /** Removes the key, or the place; an array closes the gap. Returns whether there was something. */
+  delete(key: string, path?: Path): Promise<boolean>
+  /** Returns whether the key exists, or the path leads to something, null included. */
+  has(key: string, path?: Path): Promise<boolean>
+  /**
+   * Stores what `change` makes of the value (null when the key is absent), and returns it. Atomic. `change` is
+   * synchronous and may run more than once, so it must do nothing else.
+   */
+  update<T = unknown>(key: string, change: (value: T | null) => T): Promise<T>
+  /** Returns the values of those keys that exist. */
+  getMany<T = unknown>(keys: Iterable<string>): Promise<Map<string, T>>
+  /** Stores all entries, or on an error none. */
+  setMany(entries: Iterable<readonly [key: string, value: unknown]>): Promise<void>
+  /** Yields entries in the order of their keys' code points, in bounded memory. */
+  list<T = unknown>(options?: ListOptions): AsyncIterable<Entry<T>>
+}
+
+/** What a key may take, in bytes of UTF-8. A longer one would not fit into an index page of Postgres. */
+const MAX_KEY_BYTES = 1024
+
+/** How many rows `list` reads at a time. */
+const PAGE = 100
+
+interface StoreOptions {
+  /** Whether the handle is a transaction's. */
+  readonly isTransaction: boolean
+  readonly maxValueBytes: number
+  /** Fails when the store must not be used now. */
+  readonly check?: () => void
+}
+
+/** The store on an adapter or inside a transaction. */
+export class Store implements KeyValueStore {
+  readonly #handle: Queryable
+  readonly #maxValueBytes: number
+  readonly #batch: Batch
+
+  readonly #checkUse: (() => void) | undefined
+
+  constructor(handle: Queryable, { isTransaction, maxValueBytes, check }: StoreOptions) {
+    this.#handle = handle
+    this.#maxValueBytes = maxValueBytes
+    this.#checkUse = check
+    this.#batch = new Batch(handle, isTransaction)
+  }
+
+  async get<T = unknown>(key: string, path?: Path): Promise<T | null> {
+    const parts = this.#check(key, path)
+    if (this.#handle.isLocal && !this.#batch.holds(key)) {
+      const row = await callQuery(this.#handle, 'findValue', { key })
+      return (row === undefined ? null : getAt(parseStored(row.value ?? 'null'), parts).value) as T | null
+    }
+    return this.#perform(key, 'read', slot => (slot.exists ? getAt(slot.copy(), parts).value : null))
+  }
+
+  async set(key: string, value: unknown, path?: Path): Promise<void> {
+    const parts = this.#check(key, path)
+    const text = this.#toText(value)
+    if (parts.length === 0) return this.#perform(key, 'replace', slot => slot.replace(text))
+    return this.#perform(key, 'change', slot => {
+      // Checked before the value is touched, so that a call which fails leaves it as it is.
+      const grown = setAt(slot.copy(), parts, JSON.parse(text) as JsonValue)
+      this.#checkSize(JSON.stringify(grown))
+      slot.change(grown)
+    })
+  }
+
+  async delete(key: string, path?: Path): Promise<boolean> {
+    const parts = this.#check(key, path)
+    return this.#perform(key, 'change', slot => {
+      if (!slot.exists) return false
+      if (parts.length === 0) {
+        slot.replace(undefined)
+        return true
+      }
+      const value = slot.value as JsonValue
+      const isDeleted = deleteAt(value, parts)
+      if (isDeleted) slot.change(value)
+      return isDeleted
+    })
+  }
+
+  async has(key: string, path?: Path): Promise<boolean> {
+    const parts = this.#check(key, path)
+    return this.#perform(key, 'read', slot => (parts.length === 0 ? slot.exists : getAt(slot.value, parts).isFound))
+  }
+
+  async update<T = unknown>(key: string, change: (value: T | null) => T): Promise<T> {
+    this.#check(key, undefined)
+    if (typeof change !== 'function') {
+      throw new DatabaseError('invalid_parameter', `kvs.update() expects a function of the old value, got ${typeof change}.`)
+    }
+    return this.#perform(key, 'change', slot => {
+      const text = this.#toText(change((slot.copy() ?? null) as T | null))
+      slot.replace(text)
+      return JSON.parse(text)
+    })
+  }
+
+  async getMany<T = unknown>(keys: Iterable<string>): Promise<Map<string, T>> {
+    const wanted = [...new Set(keys)]
+    for (const key of wanted) this.#check(key, undefined)
+    const found = new Map<string, T>()
+    await Promise.all(
+      wanted.map(key =>
+        this.#perform(key, 'read', slot => {
+          if (slot.exists) found.set(key, slot.copy() as T)
+        })
+      )
+    )
+    return new Map(wanted.filter(key => found.has(key)).map(key => [key, found.get(key) as T]))
+  }
+
+  async setMany(entries: Iterable<readonly [key: string, value: unknown]>): Promise<void> {
+    const texts = new Map<string, string>()
+    for (const [key, value] of entries) {
+      this.#check(key, undefined)
+      texts.set(key, this.#toText(value))
+    }
+    const group = {}
+    await Promise.all([...texts].map(([key, text]) => this.#perform(key, 'replace', slot => slot.replace(text), group)))
+  }
+
+  async *list<T = unknown>({ prefix = '', after = '', limit = Infinity }: ListOptions = {}): AsyncGenerator<Entry<T>, void, undefined> {
+    if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) {
+      throw new DatabaseError('invalid_parameter', 'kvs.list() expects limit to be a whole number from 0.')
+    }
+    await this.flush()
+    const end = endOfPrefix(prefix)
+    let last = after
+    for (let left = limit; left > 0; ) {
+      const size = Math.min(PAGE, left)
+      const rows = await callQuery(this.#handle, 'listValues', { prefix, after: last, end, limit: size })
+      for (const { key, value, modifiedOn } of rows) yield { key, value: parseStored(value ?? 'null') as T, modifiedOn }
+      if (rows.length < size) return
+      left -= rows.length
+      last = (rows.at(-1) as Entry).key
+    }
+  }
+
+  /** Resolves when all calls made so far are answered. */
+  flush(): Promise<void> {
+    return this.#batch.settled()
+  }
+
+  async #perform<T>(key: string, kind: 'read' | 'change' | 'replace', apply: (slot: Slot) => unknown, group?: object): Promise<T> {
+    try {
+      return await this.#batch.add<T>({ key, kind, apply, ...(group && { group }) })
+    } catch (error) {
+      throw atCaller(error)
+    }
+  }
+
+  /** Checks what every call gets, and returns the path's parts. */
+  #check(key: string, path: Path | undefined): readonly Part[] {
+    this.#checkUse?.()
+    checkKey(key)
+    return parsePath(path)
+  }
+
+  #toText(value: unknown): string {
+    const text = toJson(value, 'value', 'invalid_value')
+    this.#checkSize(text)
+    return text
+  }
+
+  #checkSize(text: string): void {
+    // A text has at least as many bytes as characters, and at most three times as many.
+    if (text.length * 3 <= this.#maxValueBytes) return
+    const size = Buffer.byteLength(text)
+    if (size <= this.#maxValueBytes) return
+    throw new DatabaseError(
+      'invalid_value',
+      `The value takes ${size} bytes as JSON, but ${this.#maxValueBytes} at most are stored (kvs.maxValueBytes). Split it over several keys.`
+    )
+  }
+}
+
+function checkKey(key: unknown): void {
+  if (typeof key !== 'string') throw badKey(`is a ${key === null ? 'null' : typeof key}`)
+  const size = Buffer.byteLength(key)
+  if (size === 0 || size > MAX_KEY_BYTES) throw badKey(`takes ${size} bytes`)
+  if (key.includes('\0')) throw badKey('has a NUL character')
+  if (!key.isWellFormed()) throw badKey('has half of a surrogate pair')
+}
+
+function badKey(problem: string): DatabaseError {
+  return new DatabaseError('invalid_parameter', `A key is a text of 1 to ${MAX_KEY_BYTES} bytes of UTF-8 without NUL; this one ${problem}.`)
+}
+
+/** The first text behind all that begin with the prefix, in the order of code points; null without an end. */
+function endOfPrefix(prefix: string): string | null {
+  const points = [...prefix]
+  while (points.length > 0) {
+    const last = (points.pop() as string).codePointAt(0) as number
+    // The code points of surrogates are none that a text can have.
+    if (last < 0x10ffff) return points.join('') + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1)
+  }
+  return null
+}
+
+/**
+ * Makes a key-value store on any adapter, whose database has a `kvs` table.
+ *
+ * @example
+ * const kvs = createKeyValueStore(adapter)
+ */
+export function createKeyValueStore(adapter: Queryable, maxValueBytes: number = DEFAULT_MAX_VALUE_BYTES): KeyValueStore {
+  return new Store(adapter, { isTransaction: false, maxValueBytes, check: () => assertOutside(adapter) })
+}

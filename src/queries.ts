@@ -1,0 +1,44 @@
+/** duolect's own statements: written in `sql/`, compiled into `queries.generated.ts`, called here by name. */
+import type { Queryable, QueryParameters, RunResult } from './adapter.ts'
+import { compiledQueries } from './queries.generated.ts'
+
+type Compiled = (typeof compiledQueries)['sqlite' | 'postgres']
+/** The names that every dialect has. */
+export type QueryName = keyof Compiled
+type CallOf<N extends QueryName> = Compiled[N]['call']
+
+/** What the rows of those that return any look like. */
+interface QueryRows {
+  countTables: { count: number }
+  findValue: { value: string | null }
+  findValues: { key: string; value: string | null }
+  findAndLockValues: { key: string; value: string | null }
+  listValues: { key: string; value: string | null; modifiedOn: Date | null }
+  saveUser: object
+}
+
+type RowOf<N extends QueryName> = N extends keyof QueryRows ? QueryRows[N] : object
+
+type ResultOf<N extends QueryName> = {
+  all: Promise<RowOf<N>[]>
+  one: Promise<RowOf<N>>
+  maybeOne: Promise<RowOf<N> | undefined>
+  run: Promise<RunResult>
+  iterate: AsyncIterable<RowOf<N>>
+  exec: Promise<void>
+}[CallOf<N>]
+
+/** Calls a named query of the handle's dialect; what comes back is what its `:all`, `:one` … says. */
+export function callQuery<N extends QueryName>(handle: Queryable, name: N, parameters?: QueryParameters): ResultOf<N> {
+  const { call, text } = compiledQueries[handle.dialect][name]
+  return handle[call](text, parameters) as ResultOf<N>
+}
+
+/** A change for `swapValues`; the file says what the kinds mean. */
+export type ValueChange = readonly [kind: 'put' | 'add' | 'swap', key: string, old: string | null, value: string | null]
+
+/** The text of a query that compares and sets in one statement, where the dialect has one. */
+export function swapValuesText(handle: Queryable): string | undefined {
+  const queries = compiledQueries[handle.dialect]
+  return 'swapValues' in queries ? queries.swapValues.text : undefined
+}
