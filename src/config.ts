@@ -2,6 +2,8 @@
 import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import { DatabaseError } from './errors.ts'
+import { DEFAULT_MAX_VALUE_BYTES } from './kvs/limits.ts'
+import { nearestTo } from './nearest.ts'
 
 /** How to reach the database. Each setting that is left out comes from the environment, else it has its default. */
 export interface DatabaseConfig {
@@ -119,9 +121,6 @@ export interface PostgresSettings extends CommonSettings {
 
 export type Settings = SqliteSettings | PostgresSettings
 
-/** What the store takes where nothing else is set. */
-export const DEFAULT_MAX_VALUE_BYTES = 16 * 1024 * 1024
-
 type Environment = Readonly<Record<string, string | undefined>>
 
 // Checks ------------------------------------------------------------------------------------------------------
@@ -216,28 +215,6 @@ function checkConfig(config: unknown, kinds: Readonly<Record<string, unknown>> =
 function checkSetting(name: string, value: unknown, kind: Kind): void {
   if (value === '' || kind.accepts(value)) return
   throw fail(`Setting "${name}" must be ${kind.expected}; got ${show(name, value)}.`)
-}
-
-/** The known name that a misspelled one most likely means, if one is near. */
-export function nearestTo(name: string, known: readonly string[]): string | undefined {
-  const distances = known.map(candidate => ({ candidate, distance: distance(name.toLowerCase(), candidate.toLowerCase()) }))
-  distances.sort((a, b) => a.distance - b.distance)
-  const best = distances[0]
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(name.length / 3)) ? best.candidate : undefined
-}
-
-/** Levenshtein's distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1))
-    }
-    row = next
-  }
-  return row[b.length] as number
 }
 
 // From config and environment to settings -----------------------------------------------------------------------

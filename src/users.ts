@@ -1,6 +1,6 @@
 import type { Queryable } from './adapter.ts'
-import { nearestTo } from './config.ts'
 import { atCaller, DatabaseError } from './errors.ts'
+import { nearestTo } from './nearest.ts'
 import { callQuery } from './queries.ts'
 
 /** A row of the table `users`. */
@@ -25,11 +25,11 @@ const TEXTS = ['gender', 'picture_url', 'first_name', 'last_name', 'locale'] as 
 const FIELDS = [...TEXTS, 'timezone'] as const
 
 /** What `saveUser` takes. A field that is left out, or undefined, keeps its value; null removes it. */
-export interface UserInput extends Partial<Pick<User, (typeof FIELDS)[number]>> {
+export type UserInput = {
   /** The user's id on the platform, without the platform. */
   id: string | number
   platform: string
-}
+} & { [F in (typeof FIELDS)[number]]?: User[F] | undefined }
 
 /** What `saveUser` ignores in a row that it returned itself. */
 const OF_A_ROW: readonly string[] = ['userId', 'created_on']

@@ -1,10 +1,10 @@
 import type { JsonValue, Queryable } from '../adapter.ts'
-import { DEFAULT_MAX_VALUE_BYTES } from '../config.ts'
 import { atCaller, DatabaseError } from '../errors.ts'
 import { toJson } from '../json.ts'
 import { callQuery } from '../queries.ts'
 import { assertOutside } from '../scope.ts'
 import { Batch, parseStored, type Slot } from './batch.ts'
+import { DEFAULT_MAX_VALUE_BYTES, MAX_KEY_BYTES } from './limits.ts'
 import { deleteAt, getAt, type Part, type Path, parsePath, setAt } from './path.ts'
 
 /** An entry of `list`. */
@@ -60,9 +60,6 @@ export interface KeyValueStore {
   /** Yields entries in the order of their keys' code points, in bounded memory. */
   list<T = unknown>(options?: ListOptions): AsyncIterable<Entry<T>>
 }
-
-/** What a key may take, in bytes of UTF-8. A longer one would not fit into an index page of Postgres. */
-const MAX_KEY_BYTES = 1024
 
 /** How many rows `list` reads at a time. */
 const PAGE = 100

@@ -7,6 +7,7 @@
 import jsonPointer from 'json-pointer'
 import type { JsonValue } from '../adapter.ts'
 import { DatabaseError } from '../errors.ts'
+import { MAX_FILL, MAX_GAP, MAX_PARTS } from './limits.ts'
 
 /** A path as the caller gives it: `b._b`, `books[0]`, `a["x.y"]`, `/b/0`, or parts that are taken literally. */
 export type Path = string | readonly (string | number)[]
@@ -15,15 +16,6 @@ export type Path = string | readonly (string | number)[]
 const APPEND = Symbol('-')
 
 export type Part = string | number | typeof APPEND
-
-/** The most parts that a path has. */
-export const MAX_PARTS = 500
-
-/** How far behind an array's end an index may be; what lies between is filled with null. */
-export const MAX_GAP = 10_000
-
-/** What one call may fill with null, over all of its indexes. */
-const MAX_FILL = 100_000
 
 type JsonObject = { [name: string]: JsonValue }
 type Container = JsonValue[] | JsonObject

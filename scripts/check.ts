@@ -1,0 +1,128 @@
+/** What must hold beside the tests: format and lint, types, the compiled SQL, the rooms of `src/`, the lock file. */
+import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, posix, relative } from 'node:path'
+import { findDrift } from './compile-sql.ts'
+
+const root = join(import.meta.dirname, '..')
+
+/**
+ * Which files of `src/` a file may import. The first row whose name begins the file's path counts; a name that ends
+ * in / stands for the folder. Only database.ts knows the drivers, and loads them when they are needed.
+ */
+const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] = [
+  ['errors.ts', []],
+  ['nearest.ts', []],
+  ['kvs/limits.ts', []],
+  ['adapter.ts', ['sql.ts']],
+  ['json.ts', ['errors.ts']],
+  ['scope.ts', ['errors.ts']],
+  ['config.ts', ['errors.ts', 'kvs/limits.ts', 'nearest.ts']],
+  ['sql.ts', ['adapter.ts', 'errors.ts']],
+  ['statement.ts', ['adapter.ts', 'errors.ts', 'sql.ts']],
+  ['values.ts', ['errors.ts', 'json.ts', 'statement.ts']],
+  ['queries.generated.ts', []],
+  ['queries.ts', ['adapter.ts', 'queries.generated.ts']],
+  ['kvs/', ['adapter.ts', 'errors.ts', 'json.ts', 'queries.ts', 'scope.ts', 'kvs/']],
+  ['users.ts', ['adapter.ts', 'errors.ts', 'nearest.ts', 'queries.ts']],
+  ['drivers/handle.ts', ['adapter.ts', 'config.ts', 'errors.ts', 'scope.ts', 'statement.ts']],
+  ['drivers/sqlite/', ['adapter.ts', 'config.ts', 'errors.ts', 'statement.ts', 'values.ts', 'drivers/handle.ts', 'drivers/sqlite/']],
+  ['drivers/postgres/', ['adapter.ts', 'config.ts', 'errors.ts', 'statement.ts', 'values.ts', 'drivers/handle.ts', 'drivers/postgres/']],
+  ['database.ts', ['adapter.ts', 'config.ts', 'errors.ts', 'kvs/', 'queries.ts', 'scope.ts', 'users.ts']],
+  ['index.ts', ['adapter.ts', 'config.ts', 'database.ts', 'errors.ts', 'kvs/', 'sql.ts', 'users.ts']]
+]
+
+/** Packages that a file may import; Node's own modules are free. */
+const PACKAGES: readonly (readonly [file: string, name: string])[] = [
+  ['kvs/path.ts', 'json-pointer'],
+  ['drivers/sqlite/driver.ts', 'better-sqlite3'],
+  ['drivers/postgres/driver.ts', 'pg']
+]
+
+function filesBelow(folder: string, ending: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true, recursive: true })
+  return entries.filter(entry => entry.isFile() && entry.name.endsWith(ending)).map(entry => join(entry.parentPath, entry.name))
+}
+
+function checkRooms(): string[] {
+  const problems: string[] = []
+  for (const path of filesBelow(join(root, 'src'), '.ts')) {
+    const file = relative(join(root, 'src'), path).replaceAll('\\', '/')
+    const source = readFileSync(path, 'utf8')
+    const room = ROOMS.find(([name]) => (name.endsWith('/') ? file.startsWith(name) : file === name))
+    if (room === undefined) {
+      problems.push(`src/${file}: has no row in the rooms of scripts/check.ts`)
+      continue
+    }
+    for (const [, target] of source.matchAll(/^(?:import|export)[^;'"]*?from '([^']+)'/gm))
+      problems.push(...checkImport(file, target as string, room[1]))
+    for (const [, target] of source.matchAll(/import\('([^']+)'\)/g)) {
+      const isDriver = file === 'database.ts' && /^\.\/drivers\/\w+\/driver\.ts$/.test(target as string)
+      if (!isDriver) problems.push(...checkImport(file, target as string, room[1]))
+    }
+    if (/^(kvs\/|users\.ts)/.test(file) && /['"`](sqlite|postgres)['"`]/.test(source)) problems.push(`src/${file}: knows a dialect`)
+  }
+  return problems
+}
+
+function checkImport(file: string, target: string, mayImport: readonly string[]): string[] {
+  if (target.startsWith('node:')) return []
+  if (!target.startsWith('.')) {
+    return PACKAGES.some(([user, name]) => user === file && name === target) ? [] : [`src/${file}: imports the package ${target}`]
+  }
+  const imported = posix.join(dirname(file).replaceAll('\\', '/'), target)
+  const isAllowed = mayImport.some(name => (name.endsWith('/') ? imported.startsWith(name) : imported === name))
+  return isAllowed ? [] : [`src/${file}: imports ${imported}; it may import: ${mayImport.join(', ') || 'nothing'}`]
+}
+
+const KEYWORDS =
+  /\b(select|from|where|insert|into|values|update|set|delete|join|using|on|conflict|do|nothing|returning|order|by|limit|create|table|if|not|exists|primary|key|null|text|real|timestamp|and|or|in|as|with|case|when|then|else|end|union|for|any|array|cast)\b/
+
+/** Keywords in capitals; names that are keywords too (key, value, end) stand in lower case on purpose. */
+function checkSql(): string[] {
+  const names = new Set(['key', 'value', 'values', 'end', 'set', 'text'])
+  const problems: string[] = []
+  for (const path of filesBelow(join(root, 'sql'), '.sql')) {
+    readFileSync(path, 'utf8')
+      .split('\n')
+      .forEach((line, i) => {
+        if (line.startsWith('--')) return
+        const words = line.replace(/'[^']*'|"[^"]*"|:\w+/g, '').match(new RegExp(KEYWORDS, 'g')) ?? []
+        const word = words.find(found => !names.has(found))
+        if (word) problems.push(`${relative(root, path)}:${i + 1}: keyword "${word}" in lower case`)
+      })
+  }
+  return problems
+}
+
+function checkLockFile(): string[] {
+  const hasAddress = /"resolved":\s*"https?:/.test(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+  return hasAddress
+    ? ['package-lock.json: holds addresses of a registry; run "npm config set omit-lockfile-registry-resolved true" and write it again']
+    : []
+}
+
+function run(name: string, script: string, ...parameters: string[]): string[] {
+  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...parameters], { cwd: root, stdio: 'inherit' })
+  return status === 0 ? [] : [`${name} failed`]
+}
+
+/** Runs all checks; returns what is wrong. */
+export function check(): string[] {
+  const drift = findDrift()
+  return [
+    ...(drift ? [drift] : []),
+    ...checkRooms(),
+    ...checkSql(),
+    ...checkLockFile(),
+    ...run('biome', '@biomejs/biome/bin/biome', 'check', '--error-on-warnings'),
+    ...run('tsc', 'typescript/bin/tsc', '-p', '.')
+  ]
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const problems = check()
+  for (const problem of problems) console.error(problem)
+  console.log(problems.length === 0 ? 'All checks pass.' : `${problems.length} problems.`)
+  process.exitCode = problems.length === 0 ? 0 : 1
+}
