@@ -2,15 +2,19 @@
  * What duolect does, step by step, on the database that the environment names: SQLite unless DATABASE=postgres.
  * Each step prints its code and its result.
  */
+import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { createDatabase, sql } from '../src/index.ts'
 
 const db = createDatabase()
 
+/** The steps below, as they are written. */
+const code = readFileSync(import.meta.filename, 'utf8').matchAll(/^await step\(\(\) => (.*)\)$/gm)
+
 /** Runs a step, and prints what it runs and what comes of it. */
 async function step(work: () => unknown): Promise<void> {
   const result = await work()
-  console.log(`\n> ${String(work).replace(/^\(\) => /, '')}`)
+  console.log(`\n> ${code.next().value?.[1]}`)
   if (result !== undefined) console.log(inspect(result, { depth: 5, breakLength: 100 }))
 }
 

@@ -320,13 +320,18 @@ class LazyDatabase implements Database {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#closeAll()
+    if (this.#closing === undefined) {
+      try {
+        this.#check()
+      } catch (error) {
+        return Promise.reject(error)
+      }
+      this.#closing = this.#closeAll()
+    }
     return this.#closing
   }
 
   async #closeAll(): Promise<void> {
-    const { adapter } = this.#handle
-    if (adapter !== undefined) assertOutside(adapter)
     // Calls of the store that were made before are still to be sent.
     await this.#store.flush()
     await this.#handle.close()
