@@ -45,6 +45,22 @@ function missingDriver() {
   })
 }
 
+/** Programs that tests run, and the Debian packages that have them. */
+const PROGRAMS = { strace: 'strace' }
+
+/** Installs the programs that are missing, where that is possible; the test that needs one says so elsewhere. */
+function installPrograms() {
+  const missing = Object.keys(PROGRAMS).filter(program => spawnSync(program, ['--version'], { stdio: 'ignore' }).error)
+  if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return
+  const packages = missing.map(program => PROGRAMS[program])
+  console.log(`Installing what the tests run: ${packages.join(', ')}`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  spawnSync('apt-get', ['update', '-qq'], { stdio: 'ignore', env })
+  spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { stdio: 'ignore', env })
+}
+
+if (process.argv.includes('--for-tests')) installPrograms()
+
 if (!isComplete() || missingDriver()) {
   console.log('Installing what is missing: npm ci')
   const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {

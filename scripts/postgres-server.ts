@@ -24,8 +24,10 @@ import pg from 'pg'
 export interface PostgresServer {
   /** The URL of the database `postgres`, as the superuser. */
   readonly url: string
-  /** The directory of the server's programs; undefined for a server that is not ours. */
+  /** The directory of the server's programs; undefined where it is not ours. */
   readonly bin: string | undefined
+  /** Ends the server by a signal (SIGINT is a fast shutdown, SIGQUIT an immediate one) and starts it again. */
+  restart(signal: 'INT' | 'QUIT'): Promise<void>
   /** Ends the server and removes its files. */
   stop(): Promise<void>
 }
@@ -38,13 +40,14 @@ interface Owner {
 
 const PROGRAMS = ['initdb', 'postgres'] as const
 
-/**
- * Starts a server. `TEST_PG_URL` names one to use instead. Fails when there is none: a test without Postgres is
- * no test.
- */
-export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
+/** The server that `TEST_PG_URL` names, else one of our own. */
+export async function findOrStartPostgres(): Promise<Pick<PostgresServer, 'url' | 'bin' | 'stop'>> {
   const given = process.env.TEST_PG_URL
-  if (given) return { url: given, bin: undefined, stop: async () => undefined }
+  return given ? { url: given, bin: undefined, stop: async () => undefined } : startPostgres()
+}
+
+/** Starts a server. Fails when its programs are not found: a test without Postgres is no test. */
+export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
   const owner = ownerOfServer()
   const directory = mkdtempSync(join(tmpdir(), 'duolect-postgres-'))
   if (owner) chownSync(directory, owner.uid, owner.gid)
@@ -71,6 +74,11 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   return {
     url,
     bin,
+    restart: async signal => {
+      child.stdin?.write(`${signal}\n`)
+      await new Promise(resolve => setTimeout(resolve, 200))
+      await waitUntilReady(url, child)
+    },
     stop: () =>
       new Promise(resolve => {
         child.once('exit', () => resolve())
@@ -79,9 +87,22 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   }
 }
 
-/** A shell holds the server: when our end of its input closes, and be it by SIGKILL, the server ends too. */
+/**
+ * A shell holds the server: when our end of its input closes, and be it by SIGKILL, the server ends too. A line of
+ * input is a signal, after which it starts again.
+ */
 function spawnBound(command: readonly string[], directory: string, owner: Owner | undefined, env: NodeJS.ProcessEnv): ChildProcess {
-  const script = '"$@" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; cd /; rm -rf "$DIRECTORY"'
+  const script = `
+    while true; do
+      "$@" </dev/null & server=$!
+      read signal || break
+      kill -$signal $server
+      wait $server
+    done
+    kill -QUIT $server
+    wait $server
+    cd /
+    rm -rf "$DIRECTORY"`
   return spawn('sh', ['-c', script, 'sh', ...command], {
     ...owner,
     env: { ...env, DIRECTORY: directory },

@@ -100,7 +100,8 @@ class LazyHandle implements Queryable {
   }
 
   async *iterate<T extends object = Row>(query: Query, parameters?: QueryParameters): AsyncGenerator<T, void, undefined> {
-    yield* (await this.#afterOpening(async adapter => adapter)).iterate<T>(query, parameters)
+    const adapter = this.#adapter ?? (await this.#afterOpening(async adapter => adapter))
+    yield* adapter.iterate<T>(query, parameters)
   }
 
   exec(script: string): Promise<void> {

@@ -297,7 +297,9 @@ export class Batch {
       }
     }
     if (changes.length > 0) {
-      const stored = await handle.all<{ key: string }>(swapValuesText(handle) as string, { changes, now: new Date() })
+      const stored = await handle
+        .all<{ key: string }>(swapValuesText(handle) as string, { changes, now: new Date() })
+        .catch(explainLostCommit)
       for (const { key } of stored) {
         outcomes.push(...(pending.get(key)?.told ?? []))
         pending.delete(key)
@@ -315,6 +317,14 @@ export class Batch {
     const rows = await callQuery(handle, query, { keys })
     return new Map(rows.map(({ key, value }) => [key, value ?? 'null']))
   }
+}
+
+/** To the adapter a statement that returns rows is one that reads. */
+function explainLostCommit(error: unknown): never {
+  if (!(error instanceof DatabaseError && error.code === 'connection_failure' && !error.isRetryable)) throw error
+  throw new DatabaseError('commit_unknown', 'The connection broke before the change was answered, so it may have been stored or not.', {
+    cause: error
+  })
 }
 
 function keyOf(chain: Chain): string {

@@ -156,8 +156,8 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
 
 // A connection --------------------------------------------------------------------------------------------------
 
-/** How long a statement that is past its limit gets to end after it was cancelled, in ms. */
-const GRACE = 5_000
+/** How long the server gets to end a statement by itself, and again after we have cancelled it, in ms. */
+const MAX_GRACE = 5_000
 
 /** One connection. Statements that are issued while others run are sent at once and answered in order. */
 export class Connection {
@@ -165,9 +165,12 @@ export class Connection {
   readonly #Native: NativeConstructor
   readonly #config: Record<string, unknown>
   readonly #limit: number
+  readonly #grace: number
   /** Why the connection was given up, where we know better than the socket. */
   #reason: DatabaseError | undefined
   #isLost = false
+  /** How many statements the server has answered. */
+  #answered = 0
   /** What waits for the server to be ready for the next statement. */
   readonly #onReady: (() => void)[] = []
 
@@ -179,8 +182,10 @@ export class Connection {
     this.#client.on('error', () => this.#lose())
     this.#client.on('end', () => this.#lose())
     this.#client.connection.on('readyForQuery', () => this.#ready())
+    const { query } = settings.timeouts
+    this.#grace = Math.min(MAX_GRACE, query)
     // The server ends a statement by itself at its limit; a pooler does not pass that limit on.
-    this.#limit = settings.timeouts.query === 0 ? 0 : settings.timeouts.query + (settings.pooler ? 0 : GRACE)
+    this.#limit = settings.pooler ? query : query + this.#grace
   }
 
   static async open(Native: NativeConstructor, settings: PostgresSettings): Promise<Connection> {
@@ -216,7 +221,10 @@ export class Connection {
   }
 
   async #send(query: NativeQuery): Promise<Answer> {
-    if (this.#isLost) throw this.#reason ?? new DatabaseError('connection_failure', 'The connection to Postgres was lost.')
+    if (this.#isLost) {
+      // Nothing was sent, so outside of a transaction the call can be made again.
+      throw this.#reason ?? new DatabaseError('connection_failure', 'The connection to Postgres was lost.', { isRetryable: true })
+    }
     const timer = this.#limit === 0 ? undefined : setTimeout(() => this.#exceeded(), this.#limit)
     try {
       return await this.#ask(query)
@@ -240,6 +248,7 @@ export class Connection {
   }
 
   #ready(): void {
+    this.#answered++
     // Each statement has its own answer, so at most one error waits.
     this.#onReady.shift()?.()
   }
@@ -247,18 +256,15 @@ export class Connection {
   /** A statement got no answer in time: it is cancelled on the server, and the connection given up if that does not help. */
   #exceeded(): void {
     this.#cancel()
+    const answered = this.#answered
     setTimeout(() => {
-      if (this.#isLost || this.#isIdle()) return
+      if (this.#isLost || this.#answered > answered) return
       this.#reason = new DatabaseError(
         'connection_failure',
         'Postgres did not answer within the limit (timeouts.query), nor after the statement was cancelled; the connection was closed.'
       )
       this.destroy()
-    }, GRACE).unref()
-  }
-
-  #isIdle(): boolean {
-    return this.#client.getTransactionStatus() === 'I'
+    }, this.#grace).unref()
   }
 
   /** Asks the server, over a connection of its own, to end what runs on this one. */
@@ -271,7 +277,7 @@ export class Connection {
     connection.on('error', () => undefined)
     if (host.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`)
     else connection.connect(port, host)
-    setTimeout(() => connection.stream.destroy(), GRACE).unref()
+    setTimeout(() => connection.stream.destroy(), this.#grace).unref()
   }
 
   #lose(): void {

@@ -79,6 +79,20 @@ function isStalePlan(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === 'feature_not_supported' && error.message.startsWith('cached plan')
 }
 
+/** A statement commits by itself, so when its answer was lost, so was the commit's. */
+function explainLostCommit(error: unknown): never {
+  if (error instanceof DatabaseError && error.code === 'connection_failure' && !error.isRetryable) throw lostCommit(error)
+  throw error
+}
+
+function lostCommit(cause: unknown): DatabaseError {
+  return new DatabaseError(
+    'commit_unknown',
+    'The connection to Postgres broke before the commit was answered, so it may have taken effect or not. Look before you repeat it.',
+    { cause }
+  )
+}
+
 /** The commands whose row count is one of changes. */
 const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 
@@ -116,7 +130,7 @@ class PostgresDriver implements Driver {
   }
 
   async execute(bound: BoundStatement): Promise<RunResult> {
-    return changesOf(await this.#statement(bound))
+    return changesOf(await this.#statement(bound).catch(explainLostCommit))
   }
 
   #statement(bound: BoundStatement): Promise<Answer> {
@@ -133,7 +147,7 @@ class PostgresDriver implements Driver {
   }
 
   async script(text: string): Promise<void> {
-    await this.#withConnection(connection => connection.script(text))
+    await this.#withConnection(connection => connection.script(text)).catch(explainLostCommit)
   }
 
   async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
@@ -272,11 +286,7 @@ class PostgresSession implements Session {
     } catch (error) {
       if (!isConnectionLost(error)) throw error
       this.#giveBack()
-      throw new DatabaseError(
-        'commit_unknown',
-        'The connection to Postgres broke after COMMIT was sent, so the transaction may have taken effect or not. Look before you repeat it.',
-        { cause: error }
-      )
+      throw lostCommit(error)
     }
     this.#giveBack()
     if (result.command === 'ROLLBACK') {

@@ -86,7 +86,11 @@ export function isConnectionLost(error: unknown): boolean {
 export function postgresError(error: unknown): DatabaseError {
   if (error instanceof DatabaseError) return error
   if (!isServerError(error)) {
-    return new DatabaseError('connection_failure', `The connection to Postgres was lost: ${messageOf(error)}.`, { cause: error })
+    return new DatabaseError(
+      'connection_failure',
+      `The connection to Postgres was lost (${messageOf(error)}); what was sent may have taken effect or not.`,
+      { cause: error }
+    )
   }
   const message = withoutData(error)
   return new DatabaseError(codeOf(error.code), describe(error, message), {
