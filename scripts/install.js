@@ -46,15 +46,16 @@ function missingDriver() {
 }
 
 /** Programs that tests run, and the Debian packages that have them. */
-const PROGRAMS = { strace: 'strace' }
+const PROGRAMS = { strace: 'strace', pgbouncer: 'pgbouncer' }
 
 /** Installs the programs that are missing, where that is possible; the test that needs one says so elsewhere. */
 function installPrograms() {
-  const missing = Object.keys(PROGRAMS).filter(program => spawnSync(program, ['--version'], { stdio: 'ignore' }).error)
+  // Debian keeps servers where only root looks.
+  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin`, DEBIAN_FRONTEND: 'noninteractive' }
+  const missing = Object.keys(PROGRAMS).filter(program => spawnSync(program, ['--version'], { stdio: 'ignore', env }).error)
   if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return
   const packages = missing.map(program => PROGRAMS[program])
   console.log(`Installing what the tests run: ${packages.join(', ')}`)
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   spawnSync('apt-get', ['update', '-qq'], { stdio: 'ignore', env })
   spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { stdio: 'ignore', env })
 }

@@ -2,24 +2,11 @@
  * A private Postgres server for tests and benchmarks: its own cluster in a temporary directory, on a free port of
  * the loopback interface. It ends when this process ends, in whatever way.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import {
-  accessSync,
-  chownSync,
-  constants,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync
-} from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { accessSync, constants, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
-import { tmpdir, userInfo } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
-import pg from 'pg'
+import { freePort, hold, type Owner, ownDirectory, ownerOfServers, waitUntilReady } from './private-server.ts'
 
 export interface PostgresServer {
   /** The URL of the database `postgres`, as the superuser. */
@@ -32,12 +19,6 @@ export interface PostgresServer {
   stop(): Promise<void>
 }
 
-/** Who the server's processes run as; undefined for the user of this process. */
-interface Owner {
-  readonly uid: number
-  readonly gid: number
-}
-
 const PROGRAMS = ['initdb', 'postgres'] as const
 
 /** The server that `TEST_PG_URL` names, else one of our own. */
@@ -48,9 +29,8 @@ export async function findOrStartPostgres(): Promise<Pick<PostgresServer, 'url' 
 
 /** Starts a server. Fails when its programs are not found: a test without Postgres is no test. */
 export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
-  const owner = ownerOfServer()
-  const directory = mkdtempSync(join(tmpdir(), 'duolect-postgres-'))
-  if (owner) chownSync(directory, owner.uid, owner.gid)
+  const owner = ownerOfServers()
+  const directory = ownDirectory('postgres', owner)
   const bin = readableFor(owner, findPrograms(), directory)
   const data = join(directory, 'data')
   const env = { ...process.env, LC_ALL: 'C', LC_MESSAGES: 'C' }
@@ -63,95 +43,24 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   const port = await freePort()
   const options = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'max_connections=200', ...settings]
   const command = [join(bin, 'postgres'), '-F', '-D', data, '-p', String(port), ...options.flatMap(option => ['-c', option])]
-  const child = spawnBound(command, directory, owner, env)
+  const server = hold(command, directory, owner, { env })
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   try {
-    await waitUntilReady(url, child)
+    await waitUntilReady(url)
   } catch (error) {
-    child.stdin?.end()
+    await server.stop()
     throw error
   }
   return {
     url,
     bin,
-    restart: async signal => {
-      child.stdin?.write(`${signal}\n`)
+    stop: server.stop,
+    async restart(signal) {
+      server.restart(signal)
       await new Promise(resolve => setTimeout(resolve, 200))
-      await waitUntilReady(url, child)
-    },
-    stop: () =>
-      new Promise(resolve => {
-        child.once('exit', () => resolve())
-        child.stdin?.end()
-      })
-  }
-}
-
-/**
- * A shell holds the server: when our end of its input closes, and be it by SIGKILL, the server ends too. A line of
- * input is a signal, after which it starts again.
- */
-function spawnBound(command: readonly string[], directory: string, owner: Owner | undefined, env: NodeJS.ProcessEnv): ChildProcess {
-  const script = `
-    while true; do
-      "$@" </dev/null & server=$!
-      read signal || break
-      kill -$signal $server
-      wait $server
-    done
-    kill -QUIT $server
-    wait $server
-    cd /
-    rm -rf "$DIRECTORY"`
-  return spawn('sh', ['-c', script, 'sh', ...command], {
-    ...owner,
-    env: { ...env, DIRECTORY: directory },
-    cwd: directory,
-    stdio: ['pipe', 'ignore', process.env.DEBUG_POSTGRES ? 'inherit' : 'ignore'],
-    // Ctrl+C must reach us alone, as it is us who end the server.
-    detached: true
-  })
-}
-
-async function waitUntilReady(url: string, child: ChildProcess): Promise<void> {
-  const deadline = Date.now() + 30_000
-  while (true) {
-    if (child.exitCode !== null) throw new Error('The Postgres server ended while it started; set DEBUG_POSTGRES=1 to see why.')
-    const client = new pg.Client({ connectionString: url })
-    client.on('error', () => undefined)
-    try {
-      await client.connect()
-      await client.end()
-      return
-    } catch (error) {
-      if (Date.now() > deadline) throw error
-      await new Promise(resolve => setTimeout(resolve, 50))
+      await waitUntilReady(url)
     }
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-}
-
-/** Postgres refuses to run as root. */
-function ownerOfServer(): Owner | undefined {
-  if (process.getuid?.() !== 0) return undefined
-  for (const name of ['postgres', 'nobody']) {
-    const entry = readFileSync('/etc/passwd', 'utf8')
-      .split('\n')
-      .map(line => line.split(':'))
-      .find(fields => fields[0] === name)
-    if (entry) return { uid: Number(entry[2]), gid: Number(entry[3]) }
-  }
-  throw new Error(`Postgres does not run as root (${userInfo().username}), and there is no user "postgres" or "nobody".`)
 }
 
 function findPrograms(): string {

@@ -175,8 +175,15 @@ const SETTINGS: Readonly<Record<string, Kind | Readonly<Record<string, Kind>>>> 
   timeouts: { connect: MILLISECONDS, acquire: MILLISECONDS, query: MILLISECONDS, lock: MILLISECONDS }
 }
 
+/** An empty text counts as not given, as `process.env.PG_USER || ''` makes one. */
+const MAY_BE_EMPTY: readonly Kind[] = [TEXT, PATH, PORT]
+
 /** These are never shown, whatever was given. */
 const SECRET = new Set(['postgres.password', 'postgres.connection', 'postgres.ca'])
+
+function isPostgresUrl(text: string): boolean {
+  return /^\s*postgres(ql)?:/i.test(text)
+}
 
 function isWithin(value: unknown, from: number, to: number): boolean {
   return Number.isInteger(value) && (value as number) >= from && (value as number) <= to
@@ -187,8 +194,10 @@ function fail(message: string, cause?: unknown): DatabaseError {
 }
 
 function show(name: string, value: unknown): string {
-  if (SECRET.has(name) && typeof value === 'string') return 'another text'
-  if (typeof value === 'string') return JSON.stringify(value)
+  const isSecret = SECRET.has(name) && (typeof value === 'string' || (typeof value === 'number' && name === 'postgres.password'))
+  if (isSecret) return `a value of type ${typeof value}`
+  // A URL that stands in the wrong place has its password in it all the same.
+  if (typeof value === 'string') return value.includes('://') ? 'a URL' : JSON.stringify(value)
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return String(value)
 }
@@ -196,7 +205,7 @@ function show(name: string, value: unknown): string {
 function checkConfig(config: unknown, kinds: Readonly<Record<string, unknown>> = SETTINGS, prefix = ''): void {
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     const what = prefix === '' ? 'The configuration' : `Setting "${prefix.slice(0, -1)}"`
-    throw fail(`${what} must be an object with: ${Object.keys(kinds).join(', ')}; got ${show('', config)}.`)
+    throw fail(`${what} must be an object with: ${Object.keys(kinds).join(', ')}; got ${show(prefix, config)}.`)
   }
   for (const [key, value] of Object.entries(config)) {
     const name = prefix + key
@@ -213,7 +222,7 @@ function checkConfig(config: unknown, kinds: Readonly<Record<string, unknown>> =
 }
 
 function checkSetting(name: string, value: unknown, kind: Kind): void {
-  if (value === '' || kind.accepts(value)) return
+  if (kind.accepts(value) || (value === '' && MAY_BE_EMPTY.includes(kind))) return
   throw fail(`Setting "${name}" must be ${kind.expected}; got ${show(name, value)}.`)
 }
 
@@ -252,14 +261,19 @@ function configOf(text: string): DatabaseConfig {
     )
   }
   const location = scheme === undefined ? text : text.slice('sqlite:'.length).replace(/^\/\//, '')
-  if (location === '') throw fail('Expected a postgres:// URL or the path of a SQLite file, got an empty text.')
+  if (location === '' || isPostgresUrl(location)) {
+    throw fail(
+      `Expected a postgres:// URL or the path of a SQLite file, got ${location === '' ? 'an empty text' : 'a URL with blanks around it'}.`
+    )
+  }
   return { postgres: { enabled: false }, sqlite: { location } }
 }
 
 function isPostgresEnabled(given: DatabaseConfig, env: Environment): boolean {
   if (given.postgres?.enabled !== undefined) return given.postgres.enabled
   const database = env.DATABASE
-  if (database !== 'postgres' && /^\s*(postgres(ql)?|pg|psql)\s*$/i.test(database ?? '')) {
+  const isMeant = /^\s*(pg|psql)\s*$/i.test(database ?? '') || nearestTo(database ?? '', ['postgres', 'postgresql']) !== undefined
+  if (database !== 'postgres' && isMeant) {
     throw fail(`Environment variable DATABASE is ${JSON.stringify(database)}; to turn Postgres on set it to "postgres".`)
   }
   return database === 'postgres'
@@ -268,6 +282,9 @@ function isPostgresEnabled(given: DatabaseConfig, env: Environment): boolean {
 function sqliteSettings(given: DatabaseConfig, env: Environment, common: CommonSettings): SqliteSettings {
   const dataDir = given.dataDir || env.DATA_DIR || './data'
   const location = given.sqlite?.location || resolve(dataDir, 'db.sqlite')
+  if (isPostgresUrl(location)) {
+    throw fail('Setting "sqlite.location" is a postgres:// URL; give it as "postgres.connection", with "postgres.enabled": true.')
+  }
   return {
     dialect: 'sqlite',
     location: location === ':memory:' ? location : resolve(location),
@@ -278,21 +295,17 @@ function sqliteSettings(given: DatabaseConfig, env: Environment, common: CommonS
 
 function postgresSettings(given: DatabaseConfig, env: Environment, common: CommonSettings): PostgresSettings {
   const postgres = given.postgres ?? {}
-  const fromConfig = postgres.connection !== undefined && postgres.connection !== ''
-  const url = fromConfig
-    ? parseUrl(postgres.connection as string, 'Setting "postgres.connection"')
-    : env.DATABASE_URL
-      ? parseUrl(env.DATABASE_URL, 'Environment variable DATABASE_URL')
-      : undefined
-  const port = pick('postgres.port', postgres.port, env, 'PG_PORT', PORT) ?? 5432
-  const user = (url ? url.user : postgres.user || env.PG_USER) || osUser()
+  const url = connectionUrl(postgres, env)
+  // What the URL leaves out comes from the single parts.
+  const port = url?.port ?? Number(pick('postgres.port', postgres.port, env, 'PG_PORT', PORT) ?? 5432)
+  const user = url?.user || postgres.user || env.PG_USER || osUser()
   const parts = {
-    host: (url ? url.host : postgres.host || env.PG_HOST) || '127.0.0.1',
-    port: url ? (url.port ?? 5432) : Number(port),
+    host: url?.host || postgres.host || env.PG_HOST || '127.0.0.1',
+    port,
     user,
-    database: (url ? url.database : postgres.database || env.PG_DB) || user
+    database: url?.database || postgres.database || env.PG_DB || user
   }
-  const password = (url ? url.password : postgres.password || env.PG_PASSWORD) || ''
+  const password = url?.password || postgres.password || env.PG_PASSWORD || ''
   const tls = agreeOnTls(postgres.ssl, env, url)
   const host = parts.host.includes(':') ? `[${parts.host}]` : encodeURIComponent(parts.host)
   return {
@@ -301,7 +314,7 @@ function postgresSettings(given: DatabaseConfig, env: Environment, common: Commo
     ...parts,
     password: () => password,
     tls,
-    ca: url?.parameters.get('sslrootcert') || postgres.ca || env.PG_SSL_CA || undefined,
+    ca: postgres.ca || url?.parameters.get('sslrootcert') || env.PG_SSL_CA || undefined,
     applicationName: url?.parameters.get('application_name') || 'duolect',
     options: url?.parameters.get('options') || undefined,
     maxConnections: postgres.maxConnections ?? 10,
@@ -309,6 +322,14 @@ function postgresSettings(given: DatabaseConfig, env: Environment, common: Commo
     maxValueBytes: common.maxValueBytes,
     timeouts: connectTimeout(common.timeouts, given, url)
   }
+}
+
+/** The explicit URL, else the environment's, unless the config names a server of its own. */
+function connectionUrl(postgres: NonNullable<DatabaseConfig['postgres']>, env: Environment): PostgresUrl | undefined {
+  if (postgres.connection) return parseUrl(postgres.connection, 'Setting "postgres.connection"')
+  const { host, port, user, password, database } = postgres
+  if (!env.DATABASE_URL || host || port || user || password || database) return undefined
+  return parseUrl(env.DATABASE_URL, 'Environment variable DATABASE_URL')
 }
 
 /** The explicit value, else the environment's, which is checked as the setting is. */
@@ -330,8 +351,9 @@ function osUser(): string {
 
 function connectTimeout(timeouts: Timeouts, given: DatabaseConfig, url: PostgresUrl | undefined): Timeouts {
   const seconds = url?.parameters.get('connect_timeout')
-  if (seconds === undefined || given.timeouts?.connect !== undefined) return timeouts
+  if (seconds === undefined) return timeouts
   if (!/^\d{1,6}$/.test(seconds)) throw fail('Parameter "connect_timeout" of the Postgres URL must be seconds as a whole number.')
+  if (given.timeouts?.connect !== undefined) return timeouts
   return { ...timeouts, connect: Number(seconds) * 1000 }
 }
 
@@ -401,7 +423,7 @@ const URL_PARAMETERS = ['sslmode', 'ssl', 'sslrootcert', 'application_name', 'co
 
 /** Userinfo reaches to the last @ before the path; a host is a name, an address, or an IPv6 address in brackets. */
 const URL_PARTS =
-  /^postgres(?:ql)?:\/\/(?:(?<user>[^:@/?#]*)(?::(?<password>[^@/?#]*))?@)?(?<host>\[[0-9a-f:.%]+\]|[^\s:@/?#[\]]*)(?::(?<port>\d*))?(?:\/(?<database>[^/?#@]*))?(?:\?(?<query>[^#]*))?$/i
+  /^postgres(?:ql)?:\/\/(?:(?<user>[^:@/?#]*)(?::(?<password>[^@/?#]*))?@)?(?<host>\[[0-9a-f:.%]+\]|[^\s:@/?#[\]]*)(?::(?<port>\d*))?(?:\/(?<database>[^/?#@]*))?(?:\?(?<query>[^#@]*))?$/i
 
 /** Reads a URL by its parts. Node's own parser would accept forms that libpq reads in another way. */
 function parseUrl(url: string, source: string): PostgresUrl {
@@ -414,6 +436,7 @@ function parseUrl(url: string, source: string): PostgresUrl {
   }
   const parameters = parseParameters(found.query ?? '', source)
   const host = decode(found.host ?? '', source, 'host').replace(/^\[|\]$/g, '') || parameters.get('host') || ''
+  if (found.host && parameters.has('host')) throw fail(`${source} names a host and has the parameter "host" too; leave one of them out.`)
   if (host === '') throw fail(`${source} names no host; expected postgres://user:password@host:port/database.`)
   if (found.port && !PORT.accepts(found.port)) throw fail(`${source} must have ${PORT.expected}; got ${found.port}.`)
   return {
@@ -428,7 +451,8 @@ function parseUrl(url: string, source: string): PostgresUrl {
 
 function parseParameters(query: string, source: string): Map<string, string> {
   const parameters = new Map<string, string>()
-  for (const [name, value] of new URLSearchParams(query)) {
+  for (const pair of query.split('&').filter(pair => pair !== '')) {
+    const [name = '', value = ''] = pair.split(/=(.*)/s).map(part => decode(part, source, 'query'))
     if (!URL_PARAMETERS.includes(name)) {
       const nearest = nearestTo(name, URL_PARAMETERS)
       const hint = nearest === undefined ? `allowed: ${URL_PARAMETERS.join(', ')}` : `did you mean "${nearest}"?`

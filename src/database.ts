@@ -125,7 +125,11 @@ class LazyHandle implements Queryable {
     } catch (error) {
       throw atCaller(error)
     }
-    return work(adapter)
+    try {
+      return await work(adapter)
+    } catch (error) {
+      throw atCaller(error)
+    }
   }
 }
 
@@ -217,7 +221,8 @@ class TransactionWithStore extends Passing implements Transaction {
   }
 
   transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
-    return this.inner.transaction(withStore(body, this.#maxValueBytes), options)
+    const begin = () => this.inner.transaction(withStore(body, this.#maxValueBytes), options)
+    return this.#store === undefined ? begin() : this.flush().then(begin)
   }
 
   /** Waits for calls of the store that the body did not await. */

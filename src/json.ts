@@ -39,6 +39,11 @@ function check(value: unknown, path: (string | number)[], above: Set<object>, pl
       throw refuse(place, path, `is a ${typeof value}`, code)
   }
   if (value === null) return
+  // JSON.stringify makes the primitive of these.
+  if (value instanceof Number || value instanceof BigInt) {
+    check(value.valueOf(), path, above, place, code)
+    return
+  }
   const object = value as object
   if (above.has(object)) throw refuse(place, path, 'refers to an object that holds it (a circular structure)', code)
   if (path.length > MAX_DEPTH) throw refuse(place, path.slice(0, 3), `nests deeper than ${MAX_DEPTH} levels`, code)

@@ -5,6 +5,8 @@ import { DatabaseError } from './errors.ts'
 interface Output {
   text: string
   values: unknown[]
+  /** Where in the text the parameter of each value stands. */
+  positions: number[]
 }
 
 type Write = (output: Output, dialect: Dialect) => void
@@ -36,8 +38,8 @@ export class Sql {
   }
 
   /** Returns the text with `$1`, `$2` … in order, and the values for them. */
-  flatten(dialect: Dialect): { text: string; values: readonly unknown[] } {
-    const output: Output = { text: '', values: [] }
+  flatten(dialect: Dialect): Readonly<Output> {
+    const output: Output = { text: '', values: [], positions: [] }
     this.#write(output, dialect)
     return output
   }
@@ -99,6 +101,7 @@ function write(value: unknown, output: Output, dialect: Dialect): void {
     value.writeTo(output, dialect)
   } else {
     output.values.push(value)
+    output.positions.push(output.text.length)
     output.text += `$${output.values.length}`
   }
 }
@@ -110,6 +113,7 @@ function text(piece: string): Sql {
 }
 
 function id(...names: readonly string[]): Sql {
+  if (names.length === 0) throw new DatabaseError('invalid_parameter', 'sql.id() expects a name.')
   for (const name of names) {
     if (typeof name !== 'string' || name === '' || name.includes('\0')) {
       throw new DatabaseError('invalid_parameter', 'sql.id() expects names that are not empty and have no NUL character.')

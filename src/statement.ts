@@ -17,6 +17,8 @@ export interface Statement {
   readonly count: number
   /** Which value each placeholder takes, in order of the text. Empty entries mean a gap for the caller's error. */
   readonly uses: readonly number[]
+  /** Where in the caller's text each of them stands. */
+  readonly positions: readonly number[]
   /** Whether placeholder i takes value i, so that the caller's array can be bound as it is. */
   readonly inOrder: boolean
 }
@@ -32,6 +34,7 @@ const NONE: readonly unknown[] = []
 
 /** Texts are usually written in code, so few; a program that builds texts must not fill the memory. */
 const CACHE_SIZE = 1000
+const MAX_CACHED_LENGTH = 100_000
 
 const caches: Record<Dialect, Map<string, Statement>> = { sqlite: new Map(), postgres: new Map() }
 
@@ -51,6 +54,7 @@ export function statementOf(text: string, dialect: Dialect): Statement {
   let statement = cache.get(text)
   if (statement === undefined) {
     statement = read(text, dialect)
+    if (text.length > MAX_CACHED_LENGTH) return statement
     if (cache.size >= CACHE_SIZE) cache.delete(cache.keys().next().value as string)
     cache.set(text, statement)
   }
@@ -90,8 +94,12 @@ function bindTemplate(query: Sql, dialect: Dialect): BoundStatement {
   }
   const flat = query.flatten(dialect)
   const statement = statementOf(flat.text, dialect)
-  const each = statement.names === undefined && statement.uses.length === flat.values.length && statement.inOrder
-  if (!each) {
+  const { positions } = flat
+  const areItsOwn =
+    statement.inOrder &&
+    statement.positions.length === positions.length &&
+    positions.every((position, i) => position === statement.positions[i])
+  if (!areItsOwn) {
     throw new DatabaseError(
       'invalid_parameter',
       statement.names === undefined
@@ -201,6 +209,17 @@ function listNames(parameters: object): string {
   return names.length === 0 ? 'none' : names.map(name => `:${name}`).join(', ')
 }
 
+/**
+ * Checks a text that is to be sent.
+ *
+ * @throws DatabaseError `invalid_parameter` for a NUL, at which SQLite would end the text without a word
+ */
+export function checkText(text: string): void {
+  const at = text.indexOf('\0')
+  if (at !== -1)
+    throw new DatabaseError('invalid_parameter', `The SQL has a NUL character at position ${at + 1}; pass such data as a Buffer parameter.`)
+}
+
 /** Where parameter `i` of the statement stands, for an error: `$2` or `:name`. */
 export function placeOf(statement: Statement, i: number): string {
   return statement.names === undefined ? `$${i + 1}` : `:${statement.names[i]}`
@@ -214,7 +233,6 @@ export function placeOf(statement: Statement, i: number): string {
  * unterminated string or comment runs to the end: the engine will say what is wrong with it.
  */
 const SHARED = [
-  /--[^\n]*/,
   // A doubled quote reads as the end of one string and the beginning of the next, which comes to the same.
   /'[^']*(?:'|$)/,
   /"[^"]*(?:"|$)/,
@@ -224,14 +242,14 @@ const SHARED = [
 
 const TOKEN: Record<Dialect, RegExp> = {
   postgres: sticky([
-    // E'…' has backslash escapes; it must be tried before the identifier E.
-    /[eE]'[^'\\]*(?:(?:\\[\s\S]|'')[^'\\]*)*(?:'|$)/,
+    /--[^\n\r]*/,
     // $$ … $$ and $tag$ … $tag$; the tag is an identifier, so $1$ is none.
     /\$(?<tag>(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[\s\S]*?(?:\$\k<tag>\$|$)/,
     ...SHARED,
     /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/
   ]),
   sqlite: sticky([
+    /--[^\n]*/,
     // SQLite's block comments do not nest, Postgres's do; those are read by hand below.
     /\/\*[\s\S]*?(?:\*\/|$)/,
     /`[^`]*(?:`|$)/,
@@ -242,7 +260,7 @@ const TOKEN: Record<Dialect, RegExp> = {
 }
 
 /** `:name`. A colon after a name, a number or a bracket is a slice or a cast, never a parameter. */
-const NAMED = /:([A-Za-z_][A-Za-z0-9_]*)/y
+const NAMED = /:([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)/y
 const BEFORE_SLICE = /[\w$\])"\u0080-\uffff]/
 
 function sticky(alternatives: readonly RegExp[]): RegExp {
@@ -250,9 +268,11 @@ function sticky(alternatives: readonly RegExp[]): RegExp {
 }
 
 function read(text: string, dialect: Dialect): Statement {
+  checkText(text)
   const token = TOKEN[dialect]
-  const names: string[] = []
+  const names = new Map<string, number>()
   const uses: number[] = []
+  const positions: number[] = []
   let numbered = false
   let highest = 0
   let output = ''
@@ -260,13 +280,15 @@ function read(text: string, dialect: Dialect): Statement {
 
   function parameter(start: number, end: number, index: number): void {
     uses.push(index)
+    positions.push(start)
     output += text.slice(copied, start) + (dialect === 'sqlite' ? '?' : `$${index + 1}`)
     copied = end
   }
 
   for (let at = 0; at < text.length; ) {
-    if (dialect === 'postgres' && text.startsWith('/*', at)) {
-      at = endOfNestedComment(text, at)
+    const end = dialect === 'postgres' ? endOfPostgresToken(text, at) : at
+    if (end > at) {
+      at = end
       continue
     }
     token.lastIndex = at
@@ -286,8 +308,8 @@ function read(text: string, dialect: Dialect): Statement {
     const named = at > 0 && BEFORE_SLICE.test(text[at - 1] as string) ? null : NAMED.exec(text)
     if (named !== null) {
       const name = named[1] as string
-      let index = names.indexOf(name)
-      if (index === -1) index = names.push(name) - 1
+      const index = names.get(name) ?? names.size
+      names.set(name, index)
       parameter(at, NAMED.lastIndex, index)
       at = NAMED.lastIndex
       continue
@@ -295,25 +317,43 @@ function read(text: string, dialect: Dialect): Statement {
     at++
   }
 
-  if (numbered && names.length > 0) {
-    throw new DatabaseError('invalid_parameter', `The statement mixes $${highest} and :${names[0]}; use one kind of parameter.`, {
+  const [firstName] = names.keys()
+  if (numbered && firstName !== undefined) {
+    throw new DatabaseError('invalid_parameter', `The statement mixes $${highest} and :${firstName}; use one kind of parameter.`, {
       sql: text
     })
   }
-  if (highest > MAX_PARAMETERS || names.length > MAX_PARAMETERS) {
+  if (highest > MAX_PARAMETERS || names.size > MAX_PARAMETERS) {
     throw new DatabaseError('invalid_parameter', `A statement can have ${MAX_PARAMETERS} parameters at most.`, { sql: text })
   }
   return {
     text: output + text.slice(copied),
-    names: names.length > 0 ? names : undefined,
-    count: Math.max(highest, names.length),
+    names: names.size > 0 ? [...names.keys()] : undefined,
+    count: Math.max(highest, names.size),
     uses,
+    positions,
     inOrder: uses.every((use, i) => use === i)
   }
 }
 
 /** SQLite's default SQLITE_MAX_VARIABLE_NUMBER; Postgres's protocol would hold 65 535. */
 const MAX_PARAMETERS = 32_766
+
+/** The end of what a regular expression cannot read, or only with a stack as deep as the text is long. */
+function endOfPostgresToken(text: string, at: number): number {
+  if (text.startsWith('/*', at)) return endOfNestedComment(text, at)
+  return /[eE]/.test(text[at] as string) && text[at + 1] === "'" ? endOfEscapeString(text, at + 2) : at
+}
+
+/** E'…' has backslash escapes. */
+function endOfEscapeString(text: string, start: number): number {
+  for (let at = start; at < text.length; at++) {
+    if (text[at] === '\\') at++
+    else if (text[at] === "'" && text[at + 1] === "'") at++
+    else if (text[at] === "'") return at + 1
+  }
+  return text.length
+}
 
 function endOfNestedComment(text: string, start: number): number {
   let depth = 0

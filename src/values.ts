@@ -29,6 +29,8 @@ export function toScalar(value: unknown, statement: Statement, i: number): Scala
     case 'number':
       // A NaN would become NULL in SQLite. A negative zero loses its sign in SQLite's REAL columns.
       if (Number.isNaN(value)) throw refuse(statement, i, 'is NaN; for SQL NULL give null')
+      // A number's text is rounded beyond 2^53; that of a BigInt is not.
+      if (Number.isInteger(value) && !Number.isSafeInteger(value) && value < 2 ** 63 && value >= -(2 ** 63)) return BigInt(value)
       return value === 0 ? 0 : value
     case 'boolean':
       return value

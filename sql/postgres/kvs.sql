@@ -50,7 +50,7 @@ locked AS (
   SELECT kvs.key
   FROM kvs
   JOIN change ON change.key = kvs.key
-  WHERE change.kind = 'put' OR (change.kind = 'swap' AND kvs.value IS NOT DISTINCT FROM change.old)
+  WHERE change.kind = 'put' OR (change.kind = 'swap' AND COALESCE(kvs.value, 'null') IS NOT DISTINCT FROM change.old)
   ORDER BY kvs.key COLLATE "C"
   FOR UPDATE OF kvs
 ),
@@ -63,7 +63,7 @@ swapped AS (
     AND kvs.key = locked.key
     AND change.kind = 'swap'
     AND change.value IS NOT NULL
-    AND kvs.value IS NOT DISTINCT FROM change.old
+    AND COALESCE(kvs.value, 'null') IS NOT DISTINCT FROM change.old
   RETURNING kvs.key
 ),
 removed AS (
@@ -73,7 +73,7 @@ removed AS (
     AND kvs.key = locked.key
     AND change.kind = 'swap'
     AND change.value IS NULL
-    AND kvs.value IS NOT DISTINCT FROM change.old
+    AND COALESCE(kvs.value, 'null') IS NOT DISTINCT FROM change.old
   RETURNING kvs.key
 ),
 stored AS (

@@ -6,7 +6,7 @@ import type { Adapter, Dialect, Query, Queryable, QueryParameters, Row, RunResul
 import type { Timeouts } from '../config.ts'
 import { atCaller, closedError, DatabaseError, messageOf, withStatement } from '../errors.ts'
 import { assertOutside, runInScope } from '../scope.ts'
-import { type BoundStatement, bind } from '../statement.ts'
+import { type BoundStatement, bind, checkText } from '../statement.ts'
 
 /** What runs statements. Each method fails with a `DatabaseError`. */
 export interface Executor {
@@ -114,6 +114,7 @@ abstract class Handle implements Queryable {
         `exec() expects a script as a text, got ${typeof script}; for a sql\`…\` template use run().`
       )
     }
+    checkText(script)
     return this.#settle({ statement: { text: script }, values: undefined }, () => this.#executor.script(script))
   }
 
@@ -131,7 +132,7 @@ abstract class Handle implements Queryable {
     try {
       result = work()
     } catch (error) {
-      throw this.#ended(what, error)
+      throw atCaller(this.#ended(what, error))
     }
     if (result instanceof Promise) return this.#settleLater(what, result)
     this.ended()

@@ -18,10 +18,13 @@ export class Slot {
   #value: JsonValue | undefined
   #isParsed = false
   #isChanged = false
+  /** How long the value's text can be at most, in characters. */
+  maxLength: number
 
   constructor(text: string | undefined) {
     this.#old = text
     this.#text = text
+    this.maxLength = text?.length ?? 0
   }
 
   /** Whether the key exists. */
@@ -46,13 +49,15 @@ export class Slot {
   /** Takes another text as the whole value; undefined removes the key. */
   replace(text: string | undefined): void {
     this.#text = text
+    this.maxLength = text?.length ?? 0
     this.#isParsed = false
     this.#isChanged = true
   }
 
-  /** Takes a value that nobody else has. */
-  change(value: JsonValue): void {
+  /** Takes a value that nobody else has, whose text has grown by so many characters at most. */
+  change(value: JsonValue, growth: number): void {
     this.#value = value
+    this.maxLength += growth
     this.#isParsed = true
     this.#isChanged = true
   }
@@ -81,7 +86,7 @@ export function parseStored(text: string): JsonValue {
 export interface Call {
   readonly key: string
   /** Whether it only reads, depends on the old value, or stores a whole value whatever was there. */
-  readonly kind: 'read' | 'change' | 'replace'
+  readonly kind: 'read' | 'change' | 'remove' | 'replace'
   /** Does the call on the slot and returns its result. May run again; fails without having changed anything. */
   apply(slot: Slot): unknown
   resolve(result: unknown): void
@@ -98,6 +103,9 @@ type Outcome = () => void
 /** After so many lost comparisons a key is locked. */
 const MAX_LOSSES = 4
 
+/** After so many with the lock the call fails. */
+const MAX_LOSSES_LOCKED = 100
+
 export class Batch {
   readonly #handle: Queryable
   readonly #isTransaction: boolean
@@ -108,7 +116,8 @@ export class Batch {
   readonly #reading = new Map<string, Promise<void>>()
   #isScheduled = false
   #isWriting = false
-  #whenSettled: (() => void)[] = []
+  /** The write that is on its way, or the last one. */
+  #written: Promise<void> = Promise.resolve()
 
   /**
    * @param handle what the statements run on
@@ -137,8 +146,8 @@ export class Batch {
 
   /** Resolves when all calls that were made so far are answered. */
   settled(): Promise<void> {
-    if (this.#waiting.size === 0 && !this.#isWriting && this.#reading.size === 0) return Promise.resolve()
-    return new Promise(resolve => this.#whenSettled.push(resolve))
+    const waiting = [...this.#waiting.keys()].map(key => this.add({ key, kind: 'read', apply: () => undefined }))
+    return Promise.allSettled([...waiting, this.#written, ...this.#reading.values()]).then(() => undefined)
   }
 
   #schedule(): void {
@@ -162,26 +171,28 @@ export class Batch {
       this.#waiting.delete(key)
     }
     if (reads.length > 0) void this.#read(reads)
-    if (writes.length > 0) void this.#write(writes)
+    if (writes.length > 0) this.#written = this.#write(writes)
   }
 
   #done(): void {
     if (this.#waiting.size > 0) this.#schedule()
-    else if (!this.#isWriting && this.#reading.size === 0) for (const resolve of this.#whenSettled.splice(0)) resolve()
   }
 
   async #read(chains: readonly Chain[]): Promise<void> {
     const keys = chains.map(keyOf)
-    const work = this.#load(keys, 'findValues')
-      .then(
-        texts => {
-          for (const chain of chains) {
-            const slot = new Slot(texts.get(keyOf(chain)))
-            for (const tell of applyAll(chain, slot)) tell()
-          }
-        },
-        error => rejectAll(chains, error)
-      )
+    // Who waits for this read waits for the earlier ones of its keys, too.
+    const earlier = keys.map(key => this.#reading.get(key))
+    const answered = this.#load(keys, 'findValues').then(
+      texts => {
+        for (const chain of chains) {
+          const slot = new Slot(texts.get(keyOf(chain)))
+          for (const tell of applyAll(chain, slot)) tell()
+        }
+      },
+      error => rejectAll(chains, error)
+    )
+    const work: Promise<void> = Promise.all([answered, ...earlier])
+      .then(() => undefined)
       .finally(() => {
         for (const key of keys) if (this.#reading.get(key) === work) this.#reading.delete(key)
         this.#done()
@@ -268,7 +279,13 @@ export class Batch {
     }
     if (left.length > 0) {
       const locked = async (tx: Queryable) => {
-        while (left.length > 0) left = await this.#swapOnce(tx, left, outcomes, true)
+        // The lock keeps out who takes it too; a plain set() of a new key may still come between.
+        for (let losses = 0; left.length > 0 && losses < MAX_LOSSES_LOCKED; losses++) {
+          left = await this.#swapOnce(tx, left, outcomes, true)
+        }
+        if (left.length > 0) {
+          throw new DatabaseError('serialization_failure', 'A key of the store was changed by others again and again; try again.')
+        }
       }
       await (this.#isTransaction ? locked(this.#handle) : this.#handle.transaction(locked))
     }
@@ -333,7 +350,7 @@ function keyOf(chain: Chain): string {
 
 /** Whether the chain's first call stores a whole value, so that nothing depends on the old one. */
 function isIndependent(chain: Chain): boolean {
-  return (chain[0] as Call).kind === 'replace'
+  return (chain[0] as Call).kind === 'replace' && chain.every(call => call.kind !== 'remove')
 }
 
 /** Applies a chain's calls in order, each with its own success or failure. */

@@ -4,7 +4,7 @@ import { toJson } from '../json.ts'
 import { callQuery } from '../queries.ts'
 import { assertOutside } from '../scope.ts'
 import { Batch, parseStored, type Slot } from './batch.ts'
-import { DEFAULT_MAX_VALUE_BYTES, MAX_KEY_BYTES } from './limits.ts'
+import { DEFAULT_MAX_VALUE_BYTES, MAX_GAP, MAX_KEY_BYTES } from './limits.ts'
 import { deleteAt, getAt, type Part, type Path, parsePath, setAt } from './path.ts'
 
 /** An entry of `list`. */
@@ -100,17 +100,25 @@ export class Store implements KeyValueStore {
     const parts = this.#check(key, path)
     const text = this.#toText(value)
     if (parts.length === 0) return this.#perform(key, 'replace', slot => slot.replace(text))
+    const growth = text.length + growthBy(parts)
     return this.#perform(key, 'change', slot => {
-      // Checked before the value is touched, so that a call which fails leaves it as it is.
-      const grown = setAt(slot.copy(), parts, JSON.parse(text) as JsonValue)
-      this.#checkSize(JSON.stringify(grown))
-      slot.change(grown)
+      const part = JSON.parse(text) as JsonValue
+      if (mayExceed(slot.maxLength + growth, this.#maxValueBytes)) {
+        // Near the limit the new value is measured before the old one is given up.
+        const grown = setAt(slot.copy(), parts, part)
+        const whole = JSON.stringify(grown)
+        this.#checkSize(whole)
+        slot.replace(whole)
+      } else {
+        // setAt() changes nothing when it fails.
+        slot.change(setAt(slot.value, parts, part), growth)
+      }
     })
   }
 
   async delete(key: string, path?: Path): Promise<boolean> {
     const parts = this.#check(key, path)
-    return this.#perform(key, 'change', slot => {
+    return this.#perform(key, parts.length === 0 ? 'remove' : 'change', slot => {
       if (!slot.exists) return false
       if (parts.length === 0) {
         slot.replace(undefined)
@@ -118,7 +126,7 @@ export class Store implements KeyValueStore {
       }
       const value = slot.value as JsonValue
       const isDeleted = deleteAt(value, parts)
-      if (isDeleted) slot.change(value)
+      if (isDeleted) slot.change(value, 0)
       return isDeleted
     })
   }
@@ -141,7 +149,7 @@ export class Store implements KeyValueStore {
   }
 
   async getMany<T = unknown>(keys: Iterable<string>): Promise<Map<string, T>> {
-    const wanted = [...new Set(keys)]
+    const wanted = [...new Set(iterable(keys, 'getMany', 'keys'))]
     for (const key of wanted) this.#check(key, undefined)
     const found = new Map<string, T>()
     await Promise.all(
@@ -156,7 +164,7 @@ export class Store implements KeyValueStore {
 
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>): Promise<void> {
     const texts = new Map<string, string>()
-    for (const [key, value] of entries) {
+    for (const [key, value] of iterable(entries, 'setMany', 'pairs of a key and a value')) {
       this.#check(key, undefined)
       texts.set(key, this.#toText(value))
     }
@@ -164,7 +172,10 @@ export class Store implements KeyValueStore {
     await Promise.all([...texts].map(([key, text]) => this.#perform(key, 'replace', slot => slot.replace(text), group)))
   }
 
-  async *list<T = unknown>({ prefix = '', after = '', limit = Infinity }: ListOptions = {}): AsyncGenerator<Entry<T>, void, undefined> {
+  async *list<T = unknown>(options: ListOptions = {}): AsyncGenerator<Entry<T>, void, undefined> {
+    this.#checkUse?.()
+    checkListOptions(options)
+    const { prefix = '', after = '', limit = Infinity } = options
     if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) {
       throw new DatabaseError('invalid_parameter', 'kvs.list() expects limit to be a whole number from 0.')
     }
@@ -186,7 +197,12 @@ export class Store implements KeyValueStore {
     return this.#batch.settled()
   }
 
-  async #perform<T>(key: string, kind: 'read' | 'change' | 'replace', apply: (slot: Slot) => unknown, group?: object): Promise<T> {
+  async #perform<T>(
+    key: string,
+    kind: 'read' | 'change' | 'remove' | 'replace',
+    apply: (slot: Slot) => unknown,
+    group?: object
+  ): Promise<T> {
     try {
       return await this.#batch.add<T>({ key, kind, apply, ...(group && { group }) })
     } catch (error) {
@@ -208,14 +224,45 @@ export class Store implements KeyValueStore {
   }
 
   #checkSize(text: string): void {
-    // A text has at least as many bytes as characters, and at most three times as many.
-    if (text.length * 3 <= this.#maxValueBytes) return
+    if (!mayExceed(text.length, this.#maxValueBytes)) return
     const size = Buffer.byteLength(text)
     if (size <= this.#maxValueBytes) return
     throw new DatabaseError(
       'invalid_value',
       `The value takes ${size} bytes as JSON, but ${this.#maxValueBytes} at most are stored (kvs.maxValueBytes). Split it over several keys.`
     )
+  }
+}
+
+/** Whether a text of that length may take more bytes in UTF-8: at most three for each character. */
+function mayExceed(length: number, bytes: number): boolean {
+  return length * 3 > bytes
+}
+
+/** How many characters the parts of a path can add to the JSON text, at most. */
+function growthBy(parts: readonly Part[]): number {
+  let growth = 0
+  for (const part of parts) {
+    // A name is escaped at worst as \u0000 for each character; an index may fill the gap before it with null.
+    growth += typeof part === 'string' ? part.length * 6 + 6 : typeof part === 'number' ? Math.min(part, MAX_GAP) * 5 + 6 : 6
+  }
+  return growth
+}
+
+function iterable<T>(given: Iterable<T>, call: string, what: string): Iterable<T> {
+  const refuse = () => new DatabaseError('invalid_parameter', `kvs.${call}() expects an iterable of ${what}.`)
+  if (typeof (given as Iterable<T> | undefined)?.[Symbol.iterator] !== 'function') throw refuse()
+  const all = [...given]
+  if (call === 'setMany' && all.some(entry => !Array.isArray(entry))) throw refuse()
+  return all
+}
+
+function checkListOptions(options: unknown): void {
+  const refuse = (problem: string) => new DatabaseError('invalid_parameter', `kvs.list() expects ${problem}.`)
+  if (typeof options !== 'object' || options === null) throw refuse('an object of options')
+  for (const [name, value] of Object.entries(options)) {
+    if (!['prefix', 'after', 'limit'].includes(name)) throw refuse(`prefix, after and limit, not "${name}"`)
+    if (name !== 'limit' && value !== undefined && typeof value !== 'string') throw refuse(`${name} to be a text`)
   }
 }
 

@@ -35,10 +35,13 @@ export function parsePath(path: Path | undefined): readonly Part[] {
   return parts
 }
 
-function literalParts(path: unknown): readonly Part[] {
-  if (!Array.isArray(path)) {
-    throw invalid(`A path is a text or an array of parts; got ${path === null ? 'null' : typeof path}.`)
+function literalParts(given: unknown): readonly Part[] {
+  if (!Array.isArray(given)) {
+    throw invalid(`A path is a text or an array of parts; got ${given === null ? 'null' : typeof given}.`)
   }
+  checkCount(given.length)
+  // A copy, as the caller may change the array before the call takes effect.
+  const path = [...given]
   checkCount(path.length)
   for (const part of path) {
     if (typeof part === 'string' || (Number.isSafeInteger(part) && part >= 0)) continue
@@ -57,6 +60,7 @@ function pointerParts(path: string): Part[] {
   if (/~(?![01])/.test(path)) {
     throw invalid(`In a JSON Pointer, ~ is written ~0 and / is written ~1 (RFC 6901); got ${quote(path)}.`)
   }
+  if (path.split('/', MAX_PARTS + 2).length - 1 > MAX_PARTS) checkCount(MAX_PARTS + 1)
   return jsonPointer.parse(path).map(token => (token === '-' ? APPEND : indexOrName(token)))
 }
 
@@ -66,7 +70,6 @@ function indexOrName(text: string): string | number {
 }
 
 const NAME = /[^.[\]]*/y
-const QUOTED = /\[(["'])((?:\\[\s\S]|(?!\1)[^\\])*)\1\]/y
 const UNQUOTED = /\[([^.[\]"']+)\]/y
 
 /** Names with dots between, and brackets. As in lodash, a missing name, as in `a..b`, is the empty one. */
@@ -100,12 +103,18 @@ function textParts(path: string): Part[] {
 }
 
 function bracket(path: string, at: number): [Part, number] {
-  for (const form of [QUOTED, UNQUOTED]) {
-    form.lastIndex = at
-    const found = form.exec(path)
-    if (found === null) continue
-    const text = form === QUOTED ? (found[2] as string).replace(/\\([\s\S])/g, '$1') : (found[1] as string)
-    return [indexOrName(text), form.lastIndex]
+  const quotation = path[at + 1]
+  if (quotation === '"' || quotation === "'") {
+    // A loop, as a long name would overflow the stack of a regular expression.
+    let end = at + 2
+    while (end < path.length && path[end] !== quotation) end += path[end] === '\\' ? 2 : 1
+    if (path.startsWith(`${quotation}]`, end)) {
+      return [indexOrName(path.slice(at + 2, end).replace(/\\([\s\S])/g, '$1')), end + 2]
+    }
+  } else {
+    UNQUOTED.lastIndex = at
+    const found = UNQUOTED.exec(path)
+    if (found !== null) return [indexOrName(found[1] as string), UNQUOTED.lastIndex]
   }
   throw invalid(`The bracket at position ${at} of the path ${quote(path)} is not [0], ["name"] or [name].`)
 }

@@ -229,8 +229,8 @@ export class Connection {
     try {
       return await this.#ask(query)
     } catch (error) {
-      if (isConnectionLost(error)) this.#lose()
-      throw this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error)
+      if (isConnectionLost(error)) this.destroy()
+      throw this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, query.text)
     } finally {
       clearTimeout(timer)
     }

@@ -18,7 +18,7 @@ import { type Driver, HandleOfDriver, type Session } from '../handle.ts'
 import { type Answer, Connection, type NativeConstructor } from './connection.ts'
 import { isConnectionLost } from './errors.ts'
 import { Pool } from './pool.ts'
-import { encode } from './values.ts'
+import { encode, type PostgresValue } from './values.ts'
 
 // Opening -------------------------------------------------------------------------------------------------------
 
@@ -49,9 +49,18 @@ async function loadDriver(): Promise<NativeConstructor> {
 /** So many texts get a name; a program that builds texts must not fill the server's memory. */
 const MAX_NAMES = 1000
 
+/** A statement's name, and whether the server has carried it out. */
+interface NamedStatement {
+  name: string
+  hasWorked: boolean
+}
+
+/** Where the server keeps a statement as it was when its tables were others. */
+const STALE: readonly string[] = ['datatype_mismatch', 'undefined_function', 'undefined_column', 'undefined_table']
+
 /** The names of prepared statements, the same on all connections of an adapter. */
 class StatementNames {
-  readonly #names = new Map<string, string>()
+  readonly #statements = new Map<string, NamedStatement>()
   readonly #isOff: boolean
   #count = 0
 
@@ -59,24 +68,47 @@ class StatementNames {
     this.#isOff = isOff
   }
 
-  of(text: string): string | undefined {
-    if (this.#isOff) return undefined
-    const known = this.#names.get(text)
-    if (known !== undefined || this.#names.size >= MAX_NAMES) return known
-    return this.renew(text)
+  /** Runs a statement under its name, which it gets when there is room. */
+  async run(connection: Connection, text: string, values: PostgresValue[]): Promise<Answer> {
+    const statement = this.#of(text)
+    try {
+      const answer = await connection.query(text, values, statement?.name)
+      if (statement !== undefined) statement.hasWorked = true
+      return answer
+    } catch (error) {
+      if (statement?.hasWorked && isStale(error)) {
+        // From now on each connection prepares it again.
+        statement.name = `duolect_${++this.#count}`
+        statement.hasWorked = false
+        throw new StaleStatement(error)
+      }
+      throw error
+    }
   }
 
-  /** Gives a text another name, so that each connection prepares it again. */
-  renew(text: string): string {
-    const name = `duolect_${++this.#count}`
-    this.#names.set(text, name)
-    return name
+  #of(text: string): NamedStatement | undefined {
+    let statement = this.#statements.get(text)
+    if (statement === undefined && !this.#isOff && this.#statements.size < MAX_NAMES) {
+      statement = { name: `duolect_${++this.#count}`, hasWorked: false }
+      this.#statements.set(text, statement)
+    }
+    return statement
   }
 }
 
-/** A prepared statement whose table was changed. The server refuses it before it has done anything. */
-function isStalePlan(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === 'feature_not_supported' && error.message.startsWith('cached plan')
+/** A prepared statement failed that may not fail when it is prepared again. */
+class StaleStatement {
+  readonly reason: DatabaseError
+
+  constructor(reason: DatabaseError) {
+    this.reason = reason
+  }
+}
+
+/** The server refuses such a statement before it has done anything. */
+function isStale(error: unknown): error is DatabaseError {
+  if (!(error instanceof DatabaseError)) return false
+  return STALE.includes(error.code) || (error.code === 'feature_not_supported' && error.message.startsWith('cached plan'))
 }
 
 /** A statement commits by itself, so when its answer was lost, so was the commit's. */
@@ -95,6 +127,9 @@ function lostCommit(cause: unknown): DatabaseError {
 
 /** The commands whose row count is one of changes. */
 const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
+
+/** The commands that change no table. */
+const ROW_COMMANDS = new Set([...CHANGING, 'SELECT', 'FETCH', 'SHOW', 'EXPLAIN', 'LOCK'])
 
 function changesOf({ command, rowCount }: Answer): RunResult {
   return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
@@ -136,14 +171,12 @@ class PostgresDriver implements Driver {
   #statement(bound: BoundStatement): Promise<Answer> {
     const { text } = bound.statement
     const values = encode(bound)
-    return this.#withConnection(async connection => {
-      try {
-        return await connection.query(text, values, this.#names.of(text))
-      } catch (error) {
-        if (!isStalePlan(error)) throw error
-        return await connection.query(text, values, this.#names.renew(text))
-      }
-    })
+    return this.#withConnection(connection =>
+      this.#names.run(connection, text, values).catch(error => {
+        if (error instanceof StaleStatement) return this.#names.run(connection, text, values)
+        throw error
+      })
+    )
   }
 
   async script(text: string): Promise<void> {
@@ -208,6 +241,7 @@ class PostgresSession implements Session {
   readonly #names: StatementNames
   readonly #release: () => void
   #isReleased = false
+  #hasChangedTables = false
 
   constructor(connection: Connection, names: StatementNames, release: () => void) {
     this.#connection = connection
@@ -225,7 +259,12 @@ class PostgresSession implements Session {
 
   async #statement(bound: BoundStatement): Promise<Answer> {
     const { text } = bound.statement
-    return this.#inTransaction(this.#connection.query(text, encode(bound), this.#names.of(text)))
+    const values = encode(bound)
+    // After the transaction has changed a table, what was prepared before does not fit any more.
+    const work = this.#hasChangedTables ? this.#connection.query(text, values, undefined) : this.#names.run(this.#connection, text, values)
+    const answer = await this.#inTransaction(work)
+    if (!ROW_COMMANDS.has(answer.command ?? '')) this.#hasChangedTables = true
+    return answer
   }
 
   /** What must leave the transaction open. */
@@ -235,16 +274,11 @@ class PostgresSession implements Session {
       if (!answer.inTransaction) throw ownTransaction()
       return answer
     } catch (error) {
-      if (isStalePlan(error)) {
-        throw new DatabaseError(
-          'serialization_failure',
-          'A table was changed since the statement was prepared; run the transaction again.',
-          {
-            cause: error
-          }
-        )
-      }
-      throw error
+      if (!(error instanceof StaleStatement)) throw error
+      if (error.reason.code !== 'feature_not_supported') throw error.reason
+      throw new DatabaseError('serialization_failure', 'A table was changed since the statement was prepared; run the transaction again.', {
+        cause: error.reason
+      })
     }
   }
 
@@ -265,6 +299,7 @@ class PostgresSession implements Session {
 
   async script(text: string): Promise<void> {
     await this.#inTransaction(this.#connection.script(text))
+    this.#hasChangedTables = true
   }
 
   async savepoint(name: string): Promise<void> {

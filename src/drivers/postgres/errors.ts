@@ -83,7 +83,7 @@ export function isConnectionLost(error: unknown): boolean {
 }
 
 /** Makes a `DatabaseError` of what `pg` threw. */
-export function postgresError(error: unknown): DatabaseError {
+export function postgresError(error: unknown, sql = ''): DatabaseError {
   if (error instanceof DatabaseError) return error
   if (!isServerError(error)) {
     return new DatabaseError(
@@ -92,7 +92,7 @@ export function postgresError(error: unknown): DatabaseError {
       { cause: error }
     )
   }
-  const message = withoutData(error)
+  const message = withoutData(error, sql.toLowerCase())
   return new DatabaseError(codeOf(error.code), describe(error, message), {
     cause: withoutDetails(error, message),
     constraint: error.constraint || undefined,
@@ -107,14 +107,17 @@ function codeOf(state: string): ErrorCode {
 }
 
 /** Data exceptions quote the value; what stands between the outermost quotes is left out. */
-function withoutData({ code, message }: ServerError): string {
-  return code.startsWith('22') ? message.replace(/"[\s\S]*"/, '"…"') : message
+function withoutData({ code, message }: ServerError, sql: string): string {
+  if (code.startsWith('22')) return message.replace(/["«»“”„‟「『][\s\S]*["«»“”„‟」』]/, '"…"')
+  if (code.startsWith('42'))
+    return message.replace(/"([^"]*)"/g, (quoted, name: string) => (sql.includes(name.toLowerCase()) ? quoted : '"…"'))
+  return message
 }
 
 /** The column of a unique violation, which Postgres tells in the detail alone, and in no other language's form. */
 function columnOf({ code, detail }: ServerError): string | undefined {
   if (code !== '23505' || detail === undefined) return undefined
-  const columns = /\(([^()]+)\)=\(/.exec(detail)?.[1]
+  const columns = /^[^(]*\(([^()]+)\)=\(/.exec(detail)?.[1]
   return columns === undefined || columns.includes(', ') ? undefined : columns.replace(/^"|"$/g, '')
 }
 

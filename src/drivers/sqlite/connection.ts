@@ -1,7 +1,7 @@
 import type { Row, RunResult } from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
-import { nativeCode } from './errors.ts'
+import { isGeneric, nativeCode } from './errors.ts'
 import { type ColumnDefinition, type DecodePlan, decodePlan, type SqliteValue } from './values.ts'
 
 // What is used of better-sqlite3 -----------------------------------------------------------------------------
@@ -46,11 +46,15 @@ interface Prepared {
   isExact: boolean
 }
 
+/** How often a connection of this process has found that tables were changed. */
+let schemaChanges = 0
+
 export class Connection {
   readonly #native: NativeDatabase
   readonly #statements = new Map<string, Prepared>()
   readonly #readSchemaVersion: NativeStatement
   #schemaVersion: unknown
+  #seenChanges = schemaChanges
 
   constructor(Native: NativeConstructor, settings: SqliteSettings, readonly: boolean) {
     this.#native = new Native(settings.location, { timeout: 0, ...(readonly && { readonly }) })
@@ -96,7 +100,7 @@ export class Connection {
     const prepared = this.prepare(text)
     const { native, plan } = prepared
     if (plan === undefined) {
-      native.run(...values)
+      this.run(text, values)
       return []
     }
     const raw = native.all(...values)
@@ -123,7 +127,10 @@ export class Connection {
       native.all(...values)
       return { changes: this.#totalChanges() - before }
     }
-    return { changes: native.run(...values).changes }
+    const { changes } = native.run(...values)
+    // A statement that changes no row may have changed a table.
+    if (changes === 0 && this.inTransaction) this.forgetOldSchema()
+    return { changes }
   }
 
   /** Yields decoded rows in portions. The connection takes no writes until the last one. */
@@ -155,7 +162,7 @@ export class Connection {
       this.#native.prepare(`CREATE TEMP TABLE ${table.slice('temp.'.length)} AS ${text}`).run(...values)
     } catch (error) {
       // PRAGMA and EXPLAIN cannot stand there; what they return is small.
-      if (nativeCode(error) !== 'SQLITE_ERROR') throw error
+      if (!isGeneric(nativeCode(error))) throw error
       const rows = this.all(text, values)
       return { portions: () => [rows].values(), drop: () => undefined }
     }
@@ -187,6 +194,7 @@ export class Connection {
       if (this.inTransaction) this.#native.exec(text)
       else this.#inTransaction(() => this.#native.exec(text))
     }
+    if (this.inTransaction) this.forgetOldSchema()
   }
 
   #inTransaction(work: () => void): void {
@@ -208,9 +216,18 @@ export class Connection {
   /** Forgets how rows were decoded when a table was changed since. */
   forgetOldSchema(): void {
     const version = this.#readSchemaVersion.all()[0]?.[0]
+    this.#seenChanges = schemaChanges
     if (version === this.#schemaVersion) return
     this.#schemaVersion = version
+    this.#seenChanges = ++schemaChanges
+    // Reading the version does not bring the schema itself up to date; reading a table does.
+    this.#native.prepare('SELECT 1 FROM sqlite_schema LIMIT 0').all()
     this.#statements.clear()
+  }
+
+  /** The same, without a look at the file: only when another connection of this process has found a change. */
+  forgetKnownChanges(): void {
+    if (this.#seenChanges !== schemaChanges) this.forgetOldSchema()
   }
 
   close(): void {

@@ -19,7 +19,7 @@ import { DatabaseError, messageOf } from '../../errors.ts'
 import type { BoundStatement } from '../../statement.ts'
 import { type Driver, HandleOfDriver, type Session } from '../handle.ts'
 import { Connection, type NativeConstructor, ownTransaction } from './connection.ts'
-import { isBusy, nativeCode, sqliteError } from './errors.ts'
+import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
 import { WriteQueue } from './queue.ts'
 import { encode, type SqliteValue } from './values.ts'
 import { Breath, turn, whenUnlocked } from './waiting.ts'
@@ -115,12 +115,13 @@ class SqliteDriver implements Driver {
     const inQueue = () => this.#queue.statement(text, values, true) as Promise<Row[]>
     if (this.#reader === this.#writer && this.#queue.isHeld) return inQueue()
     try {
+      this.#reader.forgetKnownChanges()
       const { isReader, isReadonly } = this.#reader.prepare(text)
       return isReader && isReadonly ? this.#reader.all(text, values) : inQueue()
     } catch (error) {
       if (isBusy(error)) return whenUnlocked(this.#settings.timeouts.lock, () => this.#reader.all(text, values))
       // What the statement names may be made by a write that waits.
-      if (nativeCode(error) === 'SQLITE_ERROR' && this.#queue.isBusy) return inQueue()
+      if (isGeneric(nativeCode(error)) && this.#queue.isBusy) return inQueue()
       throw sqliteError(error)
     }
   }
@@ -181,6 +182,7 @@ class SqliteDriver implements Driver {
       release()
       throw error
     }
+    writer.forgetOldSchema()
     if (!readOnly) return new SqliteSession(writer, this.#breath, release)
     writer.exec('PRAGMA query_only = ON')
     return new SqliteSession(writer, this.#breath, () => {

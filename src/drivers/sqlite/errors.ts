@@ -10,9 +10,9 @@ export const CODES: Readonly<Record<string, ErrorCode>> = {
   SQLITE_CONSTRAINT_NOTNULL: 'not_null_violation',
   SQLITE_CONSTRAINT_CHECK: 'check_violation',
   SQLITE_CONSTRAINT_TRIGGER: 'raise_exception',
-  SQLITE_CONSTRAINT_DATATYPE: 'datatype_mismatch',
+  SQLITE_CONSTRAINT_DATATYPE: 'invalid_text_representation',
   SQLITE_CONSTRAINT: 'data_exception',
-  SQLITE_MISMATCH: 'datatype_mismatch',
+  SQLITE_MISMATCH: 'invalid_text_representation',
   SQLITE_BUSY: 'lock_not_available',
   SQLITE_LOCKED: 'lock_not_available',
   SQLITE_READONLY: 'read_only',
@@ -40,21 +40,30 @@ export const MESSAGES: readonly (readonly [RegExp, ErrorCode])[] = [
   [/ has no column named /, 'undefined_column'],
   [/^no such function: /, 'undefined_function'],
   [/^wrong number of arguments to function/, 'undefined_function'],
-  [/^no such (index|trigger|collation sequence|module|savepoint|database)/, 'undefined_object'],
+  [/^no such (index|trigger|collation sequence|module|savepoint|database|window)/, 'undefined_object'],
+  [/^unknown database /, 'undefined_object'],
+  [/^unknown column /, 'undefined_column'],
+  [/^cannot join using column /, 'undefined_column'],
   [/^ambiguous column name: /, 'ambiguous_column'],
-  [/^duplicate column name: /, 'duplicate_column'],
+  [/(^| after rename: )duplicate column name: /, 'duplicate_column'],
   [/^(table|view) .+ already exists$/, 'duplicate_table'],
-  [/^there is already a table named /, 'duplicate_table'],
-  [/^(index|trigger) .+ already exists$/, 'duplicate_table'],
+  [/^there is already (a table|an index|another table or index)/, 'duplicate_table'],
+  [/^index .+ already exists$/, 'duplicate_table'],
+  [/^trigger .+ already exists$/, 'duplicate_object'],
   [/^integer overflow$/, 'numeric_value_out_of_range'],
   [/^malformed JSON/, 'invalid_text_representation'],
   [/^cannot (start a transaction|commit|rollback) /, 'invalid_transaction_termination'],
   [/^cannot VACUUM /, 'active_sql_transaction'],
   [/^ON CONFLICT clause does not match /, 'invalid_column_reference'],
+  [/ (ORDER|GROUP) BY term out of range/, 'invalid_column_reference'],
+  [/^ESCAPE expression must be a single character$/, 'data_exception'],
+  [/^(Expression tree is too large|Recursion limit$|parser stack overflow$)/, 'program_limit_exceeded'],
   [/^misuse of aggregate/, 'grouping_error'],
   [/^too many (terms|columns|attached|levels|arguments|SQL variables)/, 'program_limit_exceeded'],
   [/syntax error$/, 'syntax_error'],
   [/^incomplete input$/, 'syntax_error'],
+  [/^no tables specified$/, 'syntax_error'],
+  [/^all VALUES must have the same number of terms$/, 'syntax_error'],
   [/^unrecognized token: /, 'syntax_error'],
   [/ values for \d+ columns$/, 'syntax_error'],
   [/ has \d+ columns but \d+ values were supplied$/, 'syntax_error'],
@@ -100,11 +109,21 @@ export function sqliteError(error: unknown): DatabaseError {
       ? new DatabaseError(refusal[1], refusal[2], { cause: error })
       : new DatabaseError('unclassified', message, { cause: error })
   }
+  if (message.startsWith('bad JSON path: ')) {
+    // SQLite quotes the path, which may be a value.
+    const cause = Object.assign(new Error('bad JSON path'), { code: native })
+    return new DatabaseError('data_exception', 'A path of JSON is malformed.', { cause })
+  }
   return new DatabaseError(codeOf(native, message), describe(native, message), { cause: error, ...subject(message) })
 }
 
+/** SQLITE_ERROR and its extended codes. */
+export function isGeneric(native: string): boolean {
+  return native === 'SQLITE_ERROR' || native.startsWith('SQLITE_ERROR_')
+}
+
 function codeOf(native: string, message: string): ErrorCode {
-  if (native === 'SQLITE_ERROR') return MESSAGES.find(([pattern]) => pattern.test(message))?.[1] ?? 'unclassified'
+  if (isGeneric(native)) return MESSAGES.find(([pattern]) => pattern.test(message))?.[1] ?? 'unclassified'
   // SQLITE_IOERR_WRITE falls back to SQLITE_IOERR.
   return CODES[native] ?? CODES[native.split('_').slice(0, 2).join('_')] ?? 'unclassified'
 }

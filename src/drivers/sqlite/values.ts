@@ -49,12 +49,13 @@ export interface DecodePlan {
   decodeExact(rows: readonly unknown[][]): Row[]
 }
 
-type Decoder = 'none' | 'integer' | 'boolean' | 'timestamp' | 'json'
+type Decoder = 'none' | 'integer' | 'boolean' | 'timestamp' | 'date' | 'json'
 
 /** Which decoder a declared type takes. Where it stands in neither list, the affinity lets integers in. */
 function decoderFor(type: string | null): Decoder {
   if (type === null) return 'integer'
   if (/^(TIMESTAMP|DATETIME)/i.test(type)) return 'timestamp'
+  if (/^DATE$/i.test(type)) return 'date'
   if (/^BOOL/i.test(type)) return 'boolean'
   if (/^JSONB?$/i.test(type)) return 'json'
   // Affinity TEXT and REAL turn every integer into a text or a float (sqlite.org/datatype3.html, 3.1).
@@ -96,8 +97,11 @@ function readerFor(decoder: Decoder, column: ColumnDefinition): Reader {
         if (typeof value !== 'string') return value
         return parseTimestamp(value) ?? unreadable(column, 'a timestamp')
       }
+    case 'date':
+      return value => (typeof value === 'string' && /^\d{4}-\d\d-\d\d[T ]/.test(value) ? value.slice(0, 10) : value)
     case 'json':
       return value => {
+        if (typeof value === 'bigint') return Number(value)
         if (typeof value !== 'string') return value
         try {
           return JSON.parse(value)

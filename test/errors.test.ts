@@ -1,0 +1,1326 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { describe, test } from 'node:test'
+import { inspect } from 'node:util'
+import BetterSqlite3 from 'better-sqlite3'
+import pg from 'pg'
+import { CODES as POSTGRES_CODES, postgresError } from '../src/drivers/postgres/errors.ts'
+import { MESSAGES, CODES as SQLITE_CODES, sqliteError } from '../src/drivers/sqlite/errors.ts'
+import { createDatabase, type Database, DatabaseError, type Dialect, type ErrorCode, type QueryParameters, sql } from '../src/index.ts'
+import { failsWith, onEachDatabase, onEachSharedDatabase, type TestDatabase } from './support/databases.ts'
+
+/** Stands in rows and in parameters, and must not turn up in what a logger prints. The brackets and quotes are traps. */
+const CANARY = 'zq7canary'
+const TRAP = `x(${CANARY})=("${CANARY}" '${CANARY}'`
+
+const SCHEMA = `
+  CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT UNIQUE, nick TEXT);
+  CREATE UNIQUE INDEX parents_nick ON parents (lower(nick));
+  CREATE TABLE children (
+    id INTEGER PRIMARY KEY,
+    parent INTEGER NOT NULL CONSTRAINT children_parent REFERENCES parents (id),
+    age INTEGER CONSTRAINT children_age CHECK (age >= 0),
+    size INTEGER CHECK (size < 100),
+    a TEXT,
+    b TEXT,
+    CONSTRAINT children_pair UNIQUE (a, b)
+  );
+  CREATE TABLE later (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED, note TEXT);
+  CREATE VIEW elders AS SELECT id FROM parents`
+
+/** Opens a database with the tables, and the canary in every text of a row. */
+async function openWithTables(database: TestDatabase): Promise<Database> {
+  const db = await database.open()
+  await db.exec(SCHEMA)
+  await db.run('INSERT INTO parents VALUES ($1, $2, $3)', [1, TRAP, TRAP])
+  await db.run('INSERT INTO children VALUES ($1, $1, $1, $1, $2, $2)', [1, TRAP])
+  return db
+}
+
+/** The error that a promise is rejected with. */
+async function errorOf(promise: Promise<unknown>): Promise<DatabaseError> {
+  try {
+    await promise
+  } catch (error) {
+    if (error instanceof DatabaseError) return error
+    throw new Error('Expected a DatabaseError.', { cause: error })
+  }
+  throw new Error('Expected an error, but there was none.')
+}
+
+/** What an error tells of where it was. */
+interface Subject {
+  readonly constraint?: string
+  readonly table?: string
+  readonly column?: string
+}
+
+function subjectOf({ constraint, table, column }: DatabaseError): Subject {
+  return { ...(constraint && { constraint }), ...(table && { table }), ...(column && { column }) }
+}
+
+// Codes that a statement meets on both databases ------------------------------------------------------------------
+
+interface Failure {
+  readonly title: string
+  readonly code: ErrorCode
+  readonly query: string | Readonly<Record<Dialect, string>>
+  readonly parameters?: QueryParameters
+  /** Nothing where it is left out. SQLite names neither a unique constraint nor anything of a foreign key. */
+  readonly told?: Readonly<Record<Dialect, Subject>>
+}
+
+const FAILURES: readonly Failure[] = [
+  {
+    title: 'a value that a unique column has',
+    code: 'unique_violation',
+    query: 'INSERT INTO parents (id, name) VALUES ($1, $2)',
+    parameters: [2, TRAP],
+    told: {
+      sqlite: { table: 'parents', column: 'name' },
+      postgres: { constraint: 'parents_name_key', table: 'parents', column: 'name' }
+    }
+  },
+  {
+    title: 'a primary key that exists',
+    code: 'unique_violation',
+    query: 'INSERT INTO parents (id, name) VALUES ($1, $2)',
+    parameters: [1, CANARY],
+    told: { sqlite: { table: 'parents', column: 'id' }, postgres: { constraint: 'parents_pkey', table: 'parents', column: 'id' } }
+  },
+  {
+    title: 'a row whose key and whose pair exist',
+    code: 'unique_violation',
+    query: 'INSERT INTO children (id, parent, a, b) VALUES ($1, $1, $2, $2)',
+    parameters: [1, TRAP],
+    told: { sqlite: { table: 'children', column: 'id' }, postgres: { constraint: 'children_pkey', table: 'children', column: 'id' } }
+  },
+  {
+    title: 'a pair that exists',
+    code: 'unique_violation',
+    query: 'INSERT INTO children (id, parent, a, b) VALUES (2, 1, $1, $1)',
+    parameters: [TRAP],
+    told: { sqlite: { table: 'children' }, postgres: { constraint: 'children_pair', table: 'children' } }
+  },
+  {
+    title: 'a value that a unique index over an expression has',
+    code: 'unique_violation',
+    query: 'INSERT INTO parents (id, nick) VALUES (2, $1)',
+    parameters: [TRAP],
+    told: { sqlite: { constraint: 'parents_nick' }, postgres: { constraint: 'parents_nick', table: 'parents' } }
+  },
+  {
+    title: 'a row that refers to none',
+    code: 'foreign_key_violation',
+    query: 'INSERT INTO children (id, parent, a) VALUES (2, 99, $1)',
+    parameters: [CANARY],
+    told: { sqlite: {}, postgres: { constraint: 'children_parent', table: 'children' } }
+  },
+  {
+    title: 'the end of a row that another refers to',
+    code: 'foreign_key_violation',
+    query: 'DELETE FROM parents WHERE name = $1',
+    parameters: [TRAP],
+    told: { sqlite: {}, postgres: { constraint: 'children_parent', table: 'children' } }
+  },
+  {
+    title: 'a foreign key that is checked at the commit',
+    code: 'foreign_key_violation',
+    query: 'INSERT INTO later VALUES (1, 99, $1)',
+    parameters: [CANARY],
+    told: { sqlite: {}, postgres: { constraint: 'later_parent_fkey', table: 'later' } }
+  },
+  {
+    title: 'null in a column that takes none',
+    code: 'not_null_violation',
+    query: 'INSERT INTO children (id, parent, a) VALUES (2, NULL, $1)',
+    parameters: [CANARY],
+    told: { sqlite: { table: 'children', column: 'parent' }, postgres: { table: 'children', column: 'parent' } }
+  },
+  {
+    title: 'a value that a named check refuses',
+    code: 'check_violation',
+    query: 'INSERT INTO children (id, parent, age, a) VALUES (2, 1, -1, $1)',
+    parameters: [CANARY],
+    told: { sqlite: { constraint: 'children_age' }, postgres: { constraint: 'children_age', table: 'children' } }
+  },
+  {
+    title: 'a value that a check without a name refuses',
+    code: 'check_violation',
+    query: 'INSERT INTO children (id, parent, size, a) VALUES (2, 1, 100, $1)',
+    parameters: [CANARY],
+    // SQLite tells the condition in place of a name.
+    told: { sqlite: { constraint: 'size < 100' }, postgres: { constraint: 'children_size_check', table: 'children' } }
+  },
+  { title: 'a mistyped word', code: 'syntax_error', query: 'SELEC * FROM parents WHERE name = $1', parameters: [CANARY] },
+  { title: 'a statement that stops too early', code: 'syntax_error', query: 'SELECT $1 FROM', parameters: [CANARY] },
+  { title: 'a string without an end', code: 'syntax_error', query: "SELECT 'text" },
+  { title: 'two statements', code: 'syntax_error', query: 'SELECT 1; SELECT 2' },
+  { title: 'more values than columns', code: 'syntax_error', query: 'INSERT INTO parents (id) VALUES (2, $1)', parameters: [CANARY] },
+  {
+    title: 'more values than the table has',
+    code: 'syntax_error',
+    query: 'INSERT INTO parents VALUES (2, $1, $1, $1)',
+    parameters: [CANARY]
+  },
+  { title: 'a union of unlike widths', code: 'syntax_error', query: 'SELECT 1 UNION SELECT 1, 2' },
+  { title: 'a value of two columns', code: 'syntax_error', query: 'SELECT (SELECT 1, 2)' },
+  { title: 'rows of unlike length', code: 'syntax_error', query: 'VALUES (1), (1, 2)' },
+  { title: 'a star without a table', code: 'syntax_error', query: 'SELECT *' },
+  { title: 'a missing table to read', code: 'undefined_table', query: 'SELECT $1 FROM missing', parameters: [CANARY] },
+  { title: 'a missing table to write', code: 'undefined_table', query: 'INSERT INTO missing VALUES ($1)', parameters: [CANARY] },
+  { title: 'a missing table to drop', code: 'undefined_table', query: 'DROP TABLE missing' },
+  { title: 'a missing table to alter', code: 'undefined_table', query: 'ALTER TABLE missing ADD COLUMN a TEXT' },
+  { title: 'a missing view to drop', code: 'undefined_table', query: 'DROP VIEW missing' },
+  { title: 'a table of a missing schema', code: 'undefined_table', query: 'SELECT * FROM missing.parents' },
+  {
+    title: 'a missing column to read',
+    code: 'undefined_column',
+    query: 'SELECT missing FROM parents WHERE name = $1',
+    parameters: [CANARY]
+  },
+  { title: 'a missing quoted column', code: 'undefined_column', query: 'SELECT "missing" FROM parents' },
+  {
+    title: 'a missing column to insert',
+    code: 'undefined_column',
+    query: 'INSERT INTO parents (missing) VALUES ($1)',
+    parameters: [CANARY]
+  },
+  { title: 'a missing column to update', code: 'undefined_column', query: 'UPDATE parents SET missing = 1' },
+  { title: 'a missing column to drop', code: 'undefined_column', query: 'ALTER TABLE parents DROP COLUMN missing' },
+  { title: 'a missing column to index', code: 'undefined_column', query: 'CREATE INDEX broken ON parents (missing)' },
+  { title: 'a missing column to join by', code: 'undefined_column', query: 'SELECT 1 FROM parents JOIN children USING (missing)' },
+  {
+    title: 'a missing column in a foreign key',
+    code: 'undefined_column',
+    query: 'CREATE TABLE broken (a INTEGER, FOREIGN KEY (missing) REFERENCES parents (id))'
+  },
+  { title: 'a missing function', code: 'undefined_function', query: 'SELECT missing(1)' },
+  { title: 'a function with too many arguments', code: 'undefined_function', query: 'SELECT abs(1, 2)' },
+  { title: 'a missing index', code: 'undefined_object', query: 'DROP INDEX missing' },
+  { title: 'a missing collation', code: 'undefined_object', query: "SELECT name FROM parents ORDER BY name COLLATE missing, 'a'" },
+  {
+    title: 'a missing trigger',
+    code: 'undefined_object',
+    query: { sqlite: 'DROP TRIGGER missing', postgres: 'DROP TRIGGER missing ON parents' }
+  },
+  { title: 'a table in a missing schema', code: 'undefined_object', query: 'CREATE TABLE missing.fresh (a INTEGER)' },
+  { title: 'a missing window', code: 'undefined_object', query: 'SELECT sum(id) OVER missing FROM parents' },
+  { title: 'a name that two tables have', code: 'ambiguous_column', query: 'SELECT id FROM parents, children' },
+  { title: 'a table that exists', code: 'duplicate_table', query: 'CREATE TABLE parents (id INTEGER)' },
+  { title: 'a view that exists', code: 'duplicate_table', query: 'CREATE VIEW elders AS SELECT 1 AS id' },
+  { title: 'an index that exists', code: 'duplicate_table', query: 'CREATE INDEX parents_nick ON parents (id)' },
+  { title: 'an index with the name of a table', code: 'duplicate_table', query: 'CREATE INDEX children ON parents (id)' },
+  { title: 'a table with the name of an index', code: 'duplicate_table', query: 'CREATE TABLE parents_nick (id INTEGER)' },
+  { title: 'a new name that another table has', code: 'duplicate_table', query: 'ALTER TABLE parents RENAME TO children' },
+  { title: 'a column that exists', code: 'duplicate_column', query: 'ALTER TABLE parents ADD COLUMN name TEXT' },
+  { title: 'a column that is made twice', code: 'duplicate_column', query: 'CREATE TABLE broken (a INTEGER, a TEXT)' },
+  { title: 'a new name that another column has', code: 'duplicate_column', query: 'ALTER TABLE parents RENAME COLUMN name TO nick' },
+  {
+    title: 'a conflict on a column that is not unique',
+    code: 'invalid_column_reference',
+    query: 'INSERT INTO children (id, parent, a) VALUES (2, 1, $1) ON CONFLICT (a) DO NOTHING',
+    parameters: [CANARY]
+  },
+  { title: 'an order by a column that is not there', code: 'invalid_column_reference', query: 'SELECT id FROM parents ORDER BY 2' },
+  { title: 'a group by a column that is not there', code: 'invalid_column_reference', query: 'SELECT count(*) FROM parents GROUP BY 2' },
+  { title: 'an aggregate in WHERE', code: 'grouping_error', query: 'SELECT id FROM parents WHERE count(*) > 1' },
+  { title: 'an aggregate of an aggregate', code: 'grouping_error', query: 'SELECT max(count(*)) FROM parents' },
+  {
+    title: 'an integer beyond 64 bits',
+    code: 'numeric_value_out_of_range',
+    query: 'SELECT abs(CAST($1 AS BIGINT))',
+    parameters: [-(2n ** 63n)]
+  },
+  {
+    title: 'a text that is no JSON',
+    code: 'invalid_text_representation',
+    query: { sqlite: 'SELECT json($1)', postgres: 'SELECT CAST($1 AS JSON)' },
+    parameters: [TRAP]
+  },
+  {
+    title: 'a text for an integer key',
+    code: 'invalid_text_representation',
+    query: 'INSERT INTO parents (id) VALUES ($1)',
+    parameters: [TRAP]
+  },
+  {
+    title: 'a text for a limit',
+    code: 'invalid_text_representation',
+    query: 'SELECT id FROM parents LIMIT $1',
+    parameters: [TRAP]
+  },
+  { title: 'an escape of two characters', code: 'data_exception', query: "SELECT 'a' LIKE $1 ESCAPE 'xx'", parameters: [CANARY] },
+  {
+    title: 'a select of too many columns',
+    code: 'program_limit_exceeded',
+    query: `SELECT ${Array.from({ length: 2001 }, (_, i) => `1 AS c${i}`).join(', ')}`
+  }
+]
+
+function queryOn(dialect: Dialect, query: Failure['query']): string {
+  return typeof query === 'string' ? query : query[dialect]
+}
+
+/** All that a logger could print of an error. */
+function printed(error: DatabaseError): string {
+  const { cause } = error
+  return [
+    error.message,
+    error.stack,
+    String(error),
+    JSON.stringify(error),
+    JSON.stringify(Object.entries(error)),
+    inspect(error, { depth: 10 }),
+    inspect({ error }, { depth: 10, compact: false }),
+    JSON.stringify(cause),
+    inspect(cause, { depth: 10 })
+  ].join('\n')
+}
+
+onEachDatabase('Errors of statements', database => {
+  for (const { title, code, query, parameters, told } of FAILURES) {
+    const text = queryOn(database.dialect, query)
+
+    test(`${title} is ${code}, and the error tells what the database tells`, async () => {
+      const db = await openWithTables(database)
+      const error = await errorOf(db.run(text, parameters))
+      assert.equal(error.code, code, error.message)
+      assert.deepEqual(subjectOf(error), told?.[database.dialect] ?? {})
+    })
+
+    test(`${title} is the same through all() and in a transaction`, async () => {
+      const db = await openWithTables(database)
+      assert.equal((await errorOf(db.all(text, parameters))).code, code)
+      assert.equal((await errorOf(db.transaction(tx => tx.all(text, parameters)))).code, code)
+    })
+
+    if (parameters !== undefined) {
+      test(`${title} shows no parameter and no row when it is logged, but holds the parameters`, async () => {
+        const db = await openWithTables(database)
+        const error = await errorOf(db.run(text, parameters))
+        assert.ok(!printed(error).includes(CANARY), printed(error))
+        assert.deepEqual(error.parameters, parameters)
+        assert.ok(typeof error.sql === 'string' && error.sql.length > 0)
+      })
+    }
+
+    test(`${title} has the native error as its cause`, async () => {
+      const db = await openWithTables(database)
+      const { cause } = await errorOf(db.run(text, parameters))
+      assert.ok(cause instanceof Error)
+      if (database.dialect === 'postgres') assert.match((cause as { code?: string }).code ?? '', /^[0-9A-Z]{5}$/)
+    })
+  }
+
+  test('a trigger that exists is duplicate_object', async () => {
+    const db = await openWithTables(database)
+    const trigger =
+      database.dialect === 'sqlite'
+        ? 'CREATE TRIGGER guard BEFORE DELETE ON parents BEGIN SELECT 1; END'
+        : 'CREATE TRIGGER guard BEFORE DELETE ON parents FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()'
+    await db.run(trigger.replace('DELETE', 'UPDATE'))
+    await assert.rejects(db.run(trigger.replace('DELETE', 'UPDATE')), failsWith('duplicate_object', /guard/))
+  })
+
+  test('what a trigger raises is raise_exception, with the message of the trigger', async () => {
+    const db = await openWithTables(database)
+    await db.exec(
+      database.dialect === 'sqlite'
+        ? `CREATE TRIGGER guard BEFORE DELETE ON parents BEGIN SELECT RAISE(ABORT, 'parents stay'); END`
+        : `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'parents stay'; END $$;
+           CREATE TRIGGER guard BEFORE DELETE ON parents FOR EACH ROW EXECUTE FUNCTION refuse()`
+    )
+    await assert.rejects(db.run('DELETE FROM parents'), failsWith('raise_exception', /parents stay/))
+  })
+
+  test('a missing savepoint is undefined_object', async () => {
+    const db = await database.open()
+    await assert.rejects(
+      db.transaction(tx => tx.run('RELEASE missing')),
+      failsWith('undefined_object', /missing/)
+    )
+  })
+
+  test('VACUUM in a transaction is active_sql_transaction', async () => {
+    const db = await database.open()
+    await assert.rejects(
+      db.transaction(tx => tx.run('VACUUM')),
+      failsWith('active_sql_transaction', /VACUUM/)
+    )
+  })
+
+  test('a write in a transaction that only reads is read_only', async () => {
+    const db = await openWithTables(database)
+    const write = db.transaction(tx => tx.run('DELETE FROM children WHERE a = $1', [CANARY]), { readOnly: true })
+    const error = await errorOf(write)
+    assert.equal(error.code, 'read_only')
+    assert.match(error.message, /allows no writes/)
+    assert.ok(!printed(error).includes(CANARY))
+  })
+
+  test('a deferred foreign key that fails at the COMMIT is foreign_key_violation of the transaction', async () => {
+    const db = await openWithTables(database)
+    const error = await errorOf(db.transaction(tx => tx.run('INSERT INTO later VALUES (1, 99, $1)', [CANARY])))
+    assert.equal(error.code, 'foreign_key_violation')
+    assert.ok(!printed(error).includes(CANARY))
+  })
+
+  test('two parameters of different kinds are invalid_parameter', async () => {
+    const db = await database.open()
+    await assert.rejects(db.all('SELECT $1, :name', [1]), failsWith('invalid_parameter', /mixes \$1 and :name/))
+  })
+
+  test('a placeholder of SQLite alone is an error on both', async () => {
+    const db = await database.open()
+    await assert.rejects(db.all('SELECT ?'))
+  })
+})
+
+// Codes of handles, of the store and of the settings ---------------------------------------------------------------
+
+onEachDatabase('Errors of use', database => {
+  test('one() without a row is no_data_found and points to maybeOne()', async () => {
+    const db = await database.open()
+    const error = await errorOf(db.one('SELECT 1 AS a WHERE 1 = 0'))
+    assert.equal(error.code, 'no_data_found')
+    assert.equal(error.message, 'one() expected one row, got none; where it may be missing, use maybeOne().')
+  })
+
+  test('one() with more rows is too_many_rows and says how many came', async () => {
+    const db = await database.open()
+    const error = await errorOf(db.one('SELECT 1 AS a UNION ALL SELECT 2 UNION ALL SELECT 3'))
+    assert.equal(error.code, 'too_many_rows')
+    assert.equal(error.message, 'one() expected one row, got 3; for several, use all().')
+  })
+
+  test('maybeOne() with more rows is too_many_rows and says how many came', async () => {
+    const db = await database.open()
+    const error = await errorOf(db.maybeOne('SELECT 1 AS a UNION ALL SELECT 2'))
+    assert.equal(error.code, 'too_many_rows')
+    assert.equal(error.message, 'maybeOne() expected one row or none, got 2; for several, use all().')
+  })
+
+  test('maybeOne() without a row is undefined', async () => {
+    const db = await database.open()
+    assert.equal(await db.maybeOne('SELECT 1 AS a WHERE 1 = 0'), undefined)
+  })
+
+  test('a wrong number of rows shows no row', async () => {
+    const db = await openWithTables(database)
+    await db.run('INSERT INTO parents VALUES (2, $1, $1)', [CANARY])
+    for (const error of [
+      await errorOf(db.one('SELECT * FROM parents')),
+      await errorOf(db.maybeOne('SELECT * FROM parents')),
+      await errorOf(db.one('SELECT * FROM parents WHERE name = $1', [`no ${CANARY}`]))
+    ]) {
+      assert.ok(!printed(error).includes(CANARY), printed(error))
+      assert.match(error.sql ?? '', /FROM parents/)
+    }
+  })
+
+  test('an unknown setting is invalid_configuration', async () => {
+    const config = { ...(await database.config()), dataDIR: '.' }
+    assert.throws(() => createDatabase(config), failsWith('invalid_configuration', /dataDIR.*dataDir/))
+  })
+
+  test('a missing parameter is invalid_parameter', async () => {
+    const db = await database.open()
+    await assert.rejects(db.all('SELECT $1, $2', [CANARY]), failsWith('invalid_parameter', /\$2 is missing/))
+  })
+
+  test('a path that cannot be read is invalid_path', async () => {
+    const db = await database.open()
+    await assert.rejects(db.kvs.set('key', 1, 'a['), failsWith('invalid_path'))
+  })
+
+  test('a value that JSON cannot hold is invalid_value', async () => {
+    const db = await database.open()
+    await assert.rejects(db.kvs.set('key', { a: [Number.NaN] }), failsWith('invalid_value', /value\.a\[0\] is NaN/))
+  })
+
+  test('the outer handle inside of a transaction is wrong_handle', async () => {
+    const db = await database.open()
+    await assert.rejects(
+      db.transaction(() => db.all('SELECT 1')),
+      failsWith('wrong_handle', /inside of its own transaction/)
+    )
+  })
+
+  test('a use after close() is closed', async () => {
+    const db = await database.open()
+    await db.close()
+    await assert.rejects(db.all('SELECT 1'), failsWith('closed', /createDatabase/))
+  })
+
+  test('a statement after one that failed is in_failed_sql_transaction and has the failure as its cause', async () => {
+    const db = await database.open()
+    const failures: DatabaseError[] = []
+    const error = await errorOf(
+      db.transaction(async tx => {
+        failures.push(await errorOf(tx.all('SELECT * FROM missing')))
+        await tx.all('SELECT 1')
+      })
+    )
+    assert.equal(error.code, 'in_failed_sql_transaction')
+    assert.equal(error.cause, failures[0])
+  })
+
+  test('a body that does nothing for too long is idle_in_transaction_session_timeout', async () => {
+    const db = await database.open({ timeouts: { query: 100 } })
+    const idle = db.transaction(() => new Promise(resolve => setTimeout(resolve, 1000)))
+    await assert.rejects(idle, failsWith('idle_in_transaction_session_timeout', /100 ms/))
+  })
+
+  test('BEGIN as a statement is invalid_transaction_termination', async () => {
+    const db = await database.open()
+    await assert.rejects(db.run('BEGIN'), failsWith('invalid_transaction_termination', /transaction\(\)/))
+  })
+
+  test('COMMIT in a transaction is invalid_transaction_termination', async () => {
+    const db = await database.open()
+    await assert.rejects(
+      db.transaction(tx => tx.run('COMMIT')),
+      failsWith('invalid_transaction_termination')
+    )
+  })
+
+  test('a row that another transaction keeps for too long is lock_not_available, which may be tried again', async () => {
+    const db = await database.open({ timeouts: { lock: 150 } })
+    await db.exec('CREATE TABLE counters (n INTEGER); INSERT INTO counters VALUES (0)')
+    let release = () => {}
+    let hold = () => {}
+    const held = new Promise<void>(resolve => {
+      hold = resolve
+    })
+    const holder = db.transaction(async tx => {
+      await tx.run('UPDATE counters SET n = 1')
+      hold()
+      await new Promise<void>(resolve => {
+        release = resolve
+      })
+    })
+    await held
+    const error = await errorOf(db.run('UPDATE counters SET n = 2'))
+    release()
+    await holder
+    assert.equal(error.code, 'lock_not_available')
+    assert.equal(error.isRetryable, true)
+  })
+})
+
+onEachSharedDatabase('Errors of opening', database => {
+  test('a database that cannot be reached is connection_failure', async () => {
+    const unreachable =
+      database.dialect === 'sqlite'
+        ? { dataDir: process.execPath, postgres: { enabled: false } }
+        : { postgres: { enabled: true, connection: 'postgres://postgres@127.0.0.1:1/postgres' } }
+    const db = database.closeAfterTest(createDatabase(unreachable))
+    await assert.rejects(db.all('SELECT 1'), failsWith('connection_failure', /Cannot (open|connect to)/))
+  })
+
+  if (database.dialect === 'sqlite') {
+    test('a file of another kind is data_corrupted', async () => {
+      const config = await database.config()
+      const { location } = await database.open(config)
+      const other = `${dirname(location)}/text.sqlite`
+      writeFileSync(other, 'no database, but a text that is longer than the header of one. '.repeat(100))
+      const db = database.closeAfterTest(createDatabase({ sqlite: { location: other }, postgres: { enabled: false } }))
+      await assert.rejects(db.all('SELECT 1'), failsWith('data_corrupted', /text\.sqlite.*file of another kind/))
+    })
+  } else {
+    test('a missing database of the server is undefined_database', async () => {
+      const config = await database.config()
+      const url = new URL(config.postgres?.connection ?? '')
+      url.pathname = '/missing_database'
+      const db = database.closeAfterTest(createDatabase(url.href))
+      await assert.rejects(db.all('SELECT 1'), failsWith('undefined_database', /missing_database/))
+    })
+
+    test('a user whom the server does not know is invalid_authorization', async () => {
+      const config = await database.config()
+      const url = new URL(config.postgres?.connection ?? '')
+      url.username = 'missing_user'
+      const db = database.closeAfterTest(createDatabase(url.href))
+      await assert.rejects(db.all('SELECT 1'), failsWith('invalid_authorization', /missing_user/))
+    })
+  }
+})
+
+// What one of the two does alone ---------------------------------------------------------------------------------
+
+onEachDatabase('Errors of one dialect', database => {
+  if (database.dialect === 'sqlite') {
+    test('a database that may not grow is disk_full', async () => {
+      const db = await database.open()
+      await db.exec('CREATE TABLE notes (note TEXT)')
+      await db.all('PRAGMA max_page_count = 1')
+      await db.run('PRAGMA max_page_count = 20')
+      const error = await errorOf(db.run('INSERT INTO notes VALUES ($1)', [CANARY.repeat(100_000)]))
+      assert.equal(error.code, 'disk_full')
+      assert.ok(!printed(error).includes(CANARY))
+    })
+
+    for (const [type, text, telling] of [
+      ['TIMESTAMP', CANARY, /not a timestamp/],
+      ['JSON', `{${CANARY}`, /not JSON/]
+    ] as const) {
+      test(`a text in a ${type} that is none is data_corrupted, names the column and shows no row`, async () => {
+        const db = await database.open()
+        await db.exec(`CREATE TABLE notes (id INTEGER, kept ${type})`)
+        await db.run('INSERT INTO notes VALUES (1, $1)', [text])
+        const error = await errorOf(db.all('SELECT id, kept AS shown FROM notes'))
+        assert.equal(error.code, 'data_corrupted')
+        assert.match(error.message, telling)
+        assert.deepEqual(subjectOf(error), { table: 'notes', column: 'kept' })
+        assert.ok(!printed(error).includes(CANARY), printed(error))
+      })
+    }
+
+    for (const query of ["SELECT json_extract('{}', note) FROM notes", "SELECT '{}' -> '$.a', json_set('{}', note, 1) FROM notes"]) {
+      test(`a bad path of JSON in a row is not shown: ${query}`, async () => {
+        const db = await database.open()
+        await db.exec('CREATE TABLE notes (note TEXT)')
+        await db.run('INSERT INTO notes VALUES ($1)', [TRAP])
+        const error = await errorOf(db.all(query))
+        assert.ok(!printed(error).includes(CANARY), printed(error))
+      })
+    }
+  } else {
+    for (const [query, code, value] of [
+      ['SELECT CAST($1 AS INTEGER) AS a', 'invalid_text_representation', TRAP],
+      ['SELECT CAST($1 AS NUMERIC) AS a', 'invalid_text_representation', TRAP],
+      ['SELECT CAST($1 AS DOUBLE PRECISION) AS a', 'invalid_text_representation', TRAP],
+      ['SELECT CAST($1 AS BOOLEAN) AS a', 'invalid_text_representation', TRAP],
+      ['SELECT CAST($1 AS UUID) AS a', 'invalid_text_representation', TRAP],
+      ['SELECT CAST($1 AS JSONB) AS a', 'invalid_text_representation', `{"a": ${CANARY}}`],
+      ['SELECT CAST($1 AS INTEGER[]) AS a', 'invalid_text_representation', TRAP],
+      ['SELECT CAST($1 AS INET) AS a', 'invalid_text_representation', TRAP],
+      ['SELECT CAST($1 AS TIMESTAMP) AS a', 'invalid_text_representation', TRAP],
+      ['SELECT CAST($1 AS DATE) AS a', 'invalid_text_representation', TRAP],
+      ["SELECT to_date($1, 'YYYY') AS a", 'invalid_text_representation', CANARY],
+      ['SELECT CAST(CAST($1 AS TEXT) AS REGCLASS) AS a', 'undefined_table', CANARY],
+      ['SELECT CAST(CAST($1 AS TEXT) AS REGTYPE) AS a', 'undefined_object', CANARY],
+      ['SELECT to_tsquery($1) AS a', 'syntax_error', `${CANARY} ${CANARY}`]
+    ] as const) {
+      test(`${query} with a text that does not fit is ${code} and does not show it`, async () => {
+        const db = await database.open()
+        const error = await errorOf(db.all(query, [value]))
+        assert.equal(error.code, code)
+        assert.ok(!printed(error).includes(CANARY), printed(error))
+        assert.deepEqual(error.parameters, [value])
+      })
+    }
+
+    test('a number that is out of range is numeric_value_out_of_range and is not shown', async () => {
+      const db = await openWithTables(database)
+      const error = await errorOf(db.run('INSERT INTO children (id, parent) VALUES (2, $1)', [7301928465017]))
+      assert.equal(error.code, 'numeric_value_out_of_range')
+      assert.ok(!printed(error).includes('7301928465017'), printed(error))
+    })
+
+    test('a text that is too long is data_exception', async () => {
+      const db = await database.open()
+      await db.exec('CREATE TABLE notes (note VARCHAR(3))')
+      const error = await errorOf(db.run('INSERT INTO notes VALUES ($1)', [CANARY]))
+      assert.equal(error.code, 'data_exception')
+      assert.ok(!printed(error).includes(CANARY))
+    })
+
+    test('a division by zero is division_by_zero', async () => {
+      const db = await database.open()
+      await assert.rejects(db.all('SELECT 1 / 0'), failsWith('division_by_zero'))
+    })
+
+    test('a row that an exclusion refuses is exclusion_violation', async () => {
+      const db = await database.open()
+      await db.exec('CREATE TABLE stays (room TEXT, CONSTRAINT stays_room EXCLUDE USING hash (room WITH =))')
+      await db.run('INSERT INTO stays VALUES ($1)', [TRAP])
+      const error = await errorOf(db.run('INSERT INTO stays VALUES ($1)', [TRAP]))
+      assert.equal(error.code, 'exclusion_violation')
+      assert.deepEqual(subjectOf(error), { constraint: 'stays_room', table: 'stays' })
+      assert.ok(!printed(error).includes(CANARY), printed(error))
+    })
+
+    test('what a role may not do is insufficient_privilege', async () => {
+      const db = await database.open()
+      await assert.rejects(
+        db.transaction(tx => tx.exec('SET LOCAL ROLE pg_monitor; SELECT * FROM pg_authid')),
+        failsWith('insufficient_privilege')
+      )
+    })
+
+    test('a statement that runs for too long is query_canceled', async () => {
+      const db = await database.open({ timeouts: { query: 100 } })
+      await assert.rejects(db.all('SELECT pg_sleep(10)'), failsWith('query_canceled', /statement timeout/))
+    })
+
+    test('two transactions that change what the other read are serialization_failure', async () => {
+      const config = await database.config()
+      const [db, other] = [await database.open(config), await database.open(config)]
+      await db.exec('CREATE TABLE counters (n INTEGER); INSERT INTO counters VALUES (0)')
+      const error = await errorOf(
+        db.transaction(
+          async tx => {
+            await tx.all('SELECT n FROM counters')
+            await other.run('UPDATE counters SET n = 1')
+            await tx.run('UPDATE counters SET n = 2')
+          },
+          { isolation: 'repeatable read' }
+        )
+      )
+      assert.equal(error.code, 'serialization_failure')
+      assert.equal(error.isRetryable, true)
+    })
+
+    test('two transactions that wait for each other are deadlock_detected', async () => {
+      const db = await database.open()
+      await db.exec('CREATE TABLE counters (id INTEGER, n INTEGER); INSERT INTO counters VALUES (1, 0), (2, 0)')
+      let arrived = 0
+      let meet = () => {}
+      const both = new Promise<void>(resolve => {
+        meet = resolve
+      })
+      const change = (first: number, second: number) =>
+        db.transaction(async tx => {
+          await tx.run('UPDATE counters SET n = n + 1 WHERE id = $1', [first])
+          if (++arrived === 2) meet()
+          await both
+          await tx.run('UPDATE counters SET n = n + 1 WHERE id = $1', [second])
+        })
+      const results = await Promise.allSettled([change(1, 2), change(2, 1)])
+      const failed = results.filter(result => result.status === 'rejected')
+      assert.equal(failed.length, 1)
+      assert.ok(failsWith('deadlock_detected')(failed[0]?.reason))
+    })
+
+    test('a connection that breaks is connection_failure', async () => {
+      const db = await database.open()
+      await assert.rejects(db.all('SELECT pg_terminate_backend(pg_backend_pid())'), failsWith('connection_failure'))
+    })
+
+    for (const state of ['08P01', '57P01']) {
+      test(`a connection that is given up because of ${state} is closed`, async () => {
+        const config = await database.config()
+        const [db, other] = [
+          await database.open({ ...config, postgres: { ...config.postgres, maxConnections: 1 } }),
+          await database.open(config)
+        ]
+        const { pid } = await db.one('SELECT pg_backend_pid() AS pid')
+        await assert.rejects(db.exec(`DO $$ BEGIN RAISE EXCEPTION 'raised' USING ERRCODE = '${state}'; END $$`))
+        await db.close()
+        const isOpen = async () => (await other.all('SELECT 1 FROM pg_stat_activity WHERE pid = $1', [pid])).length > 0
+        for (let i = 0; i < 40 && (await isOpen()); i++) await new Promise(resolve => setTimeout(resolve, 25))
+        // Ended in any case: a connection that stays open would keep the process from its end.
+        assert.deepEqual(await other.all('SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity WHERE pid = $1', [pid]), [])
+      })
+    }
+
+    test('a connection that breaks while COMMIT is on its way is commit_unknown, which is not to be repeated', async () => {
+      const db = await database.open()
+      await db.exec(`
+        CREATE TABLE notes (note TEXT);
+        CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER hang_up AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED
+          FOR EACH ROW EXECUTE FUNCTION hang_up()`)
+      const error = await errorOf(db.transaction(tx => tx.run('INSERT INTO notes VALUES ($1)', [CANARY])))
+      assert.equal(error.code, 'commit_unknown')
+      assert.equal(error.isRetryable, false)
+      assert.ok(!printed(error).includes(CANARY), printed(error))
+    })
+  }
+})
+
+// Stacks -----------------------------------------------------------------------------------------------------------
+
+/** Calls that fail, each awaited as a caller does. */
+const CALLS: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
+  'all()': async db => await db.all('SELECT * FROM missing'),
+  'all() of a statement that writes': async db => await db.all('INSERT INTO missing VALUES (1) RETURNING *'),
+  'all() with a bad parameter': async db => await db.all('SELECT $1', [Number.NaN]),
+  'one()': async db => await db.one('SELECT * FROM missing'),
+  'one() without a row': async db => await db.one('SELECT 1 AS a WHERE 1 = 0'),
+  'maybeOne()': async db => await db.maybeOne('SELECT * FROM missing'),
+  'maybeOne() with two rows': async db => await db.maybeOne('SELECT 1 AS a UNION ALL SELECT 2'),
+  'run()': async db => await db.run('DELETE FROM missing'),
+  'run() beside others': async db => {
+    const others = [db.run('DELETE FROM users'), db.run('DELETE FROM users')]
+    try {
+      await db.run('DELETE FROM missing')
+    } finally {
+      await Promise.all(others)
+    }
+  },
+  'iterate()': async db => {
+    for await (const row of db.iterate('SELECT * FROM missing')) assert.fail(inspect(row))
+  },
+  'exec()': async db => await db.exec('DELETE FROM missing'),
+  'exec() of two statements': async db => await db.exec('DELETE FROM users; DELETE FROM missing'),
+  'transaction()': async db => await db.transaction(async tx => await tx.run('DELETE FROM missing')),
+  'transaction() that fails at its COMMIT': async db => {
+    await db.exec('CREATE TABLE later (id INTEGER PRIMARY KEY, other INTEGER REFERENCES later (id) DEFERRABLE INITIALLY DEFERRED)')
+    await db.transaction(async tx => {
+      await tx.run('INSERT INTO later VALUES (1, 2)')
+    })
+  },
+  'a nested transaction()': async db =>
+    await db.transaction(async tx => await tx.transaction(async inner => await inner.all('SELECT * FROM missing'))),
+  'iterate() in a transaction': async db =>
+    await db.transaction(async tx => {
+      for await (const row of tx.iterate('SELECT * FROM missing')) assert.fail(inspect(row))
+    }),
+  'kvs.set()': async db => {
+    await db.exec('ALTER TABLE kvs RENAME TO old_kvs')
+    await db.kvs.set('key', 1)
+  },
+  'kvs.set() with a path': async db => {
+    await db.exec('ALTER TABLE kvs RENAME TO old_kvs')
+    await db.kvs.set('key', 1, 'a.b')
+  },
+  'kvs.get()': async db => {
+    await db.exec('ALTER TABLE kvs RENAME TO old_kvs')
+    await db.kvs.get('key')
+  },
+  'kvs.set() of a bad value': async db => await db.kvs.set('key', Number.NaN),
+  'saveUser()': async db => {
+    await db.exec('ALTER TABLE users RENAME TO old_users')
+    await db.saveUser({ id: '1', platform: 'slack' })
+  },
+  'saveUser() of no user': async db => await db.saveUser({ id: '', platform: 'slack' })
+}
+
+onEachDatabase("An error's stack leads to the caller", database => {
+  for (const [call, fail] of Object.entries(CALLS)) {
+    test(`of ${call}`, async () => {
+      const db = await database.open()
+      const error = await errorOf(fail(db))
+      assert.match(error.stack ?? '', /errors\.test\.ts/)
+      assert.ok(error.stack?.startsWith(`DatabaseError: ${error.message}`), error.stack)
+    })
+
+    test(`of ${call} that opens the database`, async () => {
+      const db = database.closeAfterTest(createDatabase(await database.config()))
+      const error = await errorOf(fail(db))
+      assert.match(error.stack ?? '', /errors\.test\.ts/)
+    })
+  }
+})
+
+// The tables of native codes -----------------------------------------------------------------------------------------
+
+describe("SQLite's result codes", () => {
+  const PINNED: readonly (readonly [native: string, code: ErrorCode])[] = [
+    ['SQLITE_CONSTRAINT_UNIQUE', 'unique_violation'],
+    ['SQLITE_CONSTRAINT_PRIMARYKEY', 'unique_violation'],
+    ['SQLITE_CONSTRAINT_ROWID', 'unique_violation'],
+    ['SQLITE_CONSTRAINT_FOREIGNKEY', 'foreign_key_violation'],
+    ['SQLITE_CONSTRAINT_NOTNULL', 'not_null_violation'],
+    ['SQLITE_CONSTRAINT_CHECK', 'check_violation'],
+    ['SQLITE_CONSTRAINT_TRIGGER', 'raise_exception'],
+    // Postgres says so where a text cannot be read as the column's type.
+    ['SQLITE_CONSTRAINT_DATATYPE', 'invalid_text_representation'],
+    ['SQLITE_CONSTRAINT', 'data_exception'],
+    ['SQLITE_MISMATCH', 'invalid_text_representation'],
+    ['SQLITE_BUSY', 'lock_not_available'],
+    ['SQLITE_LOCKED', 'lock_not_available'],
+    ['SQLITE_READONLY', 'read_only'],
+    ['SQLITE_FULL', 'disk_full'],
+    ['SQLITE_NOMEM', 'out_of_memory'],
+    ['SQLITE_IOERR_NOMEM', 'out_of_memory'],
+    ['SQLITE_IOERR', 'io_error'],
+    ['SQLITE_CORRUPT', 'data_corrupted'],
+    ['SQLITE_NOTADB', 'data_corrupted'],
+    ['SQLITE_FORMAT', 'data_corrupted'],
+    ['SQLITE_CANTOPEN', 'connection_failure'],
+    ['SQLITE_PROTOCOL', 'lock_not_available'],
+    ['SQLITE_AUTH', 'insufficient_privilege'],
+    ['SQLITE_PERM', 'insufficient_privilege'],
+    ['SQLITE_INTERRUPT', 'query_canceled'],
+    ['SQLITE_TOOBIG', 'program_limit_exceeded'],
+    ['SQLITE_RANGE', 'invalid_parameter']
+  ]
+
+  test('each row of the table is pinned here', () => {
+    assert.deepEqual(Object.keys(SQLITE_CODES).sort(), PINNED.map(([native]) => native).sort())
+  })
+
+  for (const [native, code] of [
+    ...PINNED,
+    // Extended codes fall back to their primary one.
+    ['SQLITE_BUSY_SNAPSHOT', 'lock_not_available'],
+    ['SQLITE_LOCKED_SHAREDCACHE', 'lock_not_available'],
+    ['SQLITE_READONLY_DBMOVED', 'read_only'],
+    ['SQLITE_IOERR_WRITE', 'io_error'],
+    ['SQLITE_CORRUPT_INDEX', 'data_corrupted'],
+    ['SQLITE_CANTOPEN_ISDIR', 'connection_failure'],
+    ['SQLITE_CONSTRAINT_VTAB', 'data_exception'],
+    ['SQLITE_ERROR', 'unclassified'],
+    ['SQLITE_MISUSE', 'unclassified']
+  ] as const) {
+    test(`${native} is ${code}, with the native error as its cause`, () => {
+      const cause = new BetterSqlite3.SqliteError('what SQLite says', native)
+      const error = sqliteError(cause)
+      assert.equal(error.code, code)
+      assert.equal(error.cause, cause)
+      assert.match(error.message, /what SQLite says/)
+    })
+  }
+
+  // What SQLite itself makes of statements; each but the last of a list prepares the failure.
+  const STATEMENTS: readonly (readonly [statements: readonly string[], native: string, code: ErrorCode])[] = [
+    [['CREATE TABLE t (a UNIQUE)', 'INSERT INTO t VALUES (1), (1)'], 'SQLITE_CONSTRAINT_UNIQUE', 'unique_violation'],
+    [['CREATE TABLE t (a INTEGER PRIMARY KEY)', 'INSERT INTO t VALUES (1), (1)'], 'SQLITE_CONSTRAINT_PRIMARYKEY', 'unique_violation'],
+    [['CREATE TABLE t (a)', 'INSERT INTO t (rowid) VALUES (1), (1)'], 'SQLITE_CONSTRAINT_ROWID', 'unique_violation'],
+    [
+      ['CREATE TABLE t (a INTEGER PRIMARY KEY, b REFERENCES t (a))', 'INSERT INTO t VALUES (1, 2)'],
+      'SQLITE_CONSTRAINT_FOREIGNKEY',
+      'foreign_key_violation'
+    ],
+    [['CREATE TABLE t (a NOT NULL)', 'INSERT INTO t VALUES (NULL)'], 'SQLITE_CONSTRAINT_NOTNULL', 'not_null_violation'],
+    [['CREATE TABLE t (a CHECK (a > 0))', 'INSERT INTO t VALUES (0)'], 'SQLITE_CONSTRAINT_CHECK', 'check_violation'],
+    [
+      ['CREATE TABLE t (a)', `CREATE TRIGGER r BEFORE INSERT ON t BEGIN SELECT RAISE(ABORT, 'no'); END`, 'INSERT INTO t VALUES (1)'],
+      'SQLITE_CONSTRAINT_TRIGGER',
+      'raise_exception'
+    ],
+    [['CREATE TABLE t (a INTEGER) STRICT', "INSERT INTO t VALUES ('text')"], 'SQLITE_CONSTRAINT_DATATYPE', 'invalid_text_representation'],
+    [['CREATE TABLE t (a INTEGER PRIMARY KEY)', "INSERT INTO t VALUES ('text')"], 'SQLITE_MISMATCH', 'invalid_text_representation'],
+    [['SELECT zeroblob(2147483647)'], 'SQLITE_TOOBIG', 'program_limit_exceeded'],
+    [["ATTACH '/missing/directory/file' AS other"], 'SQLITE_CANTOPEN', 'connection_failure'],
+    [['PRAGMA query_only = ON', 'CREATE TABLE t (a)'], 'SQLITE_READONLY', 'read_only'],
+    [['SELECT * FROM missing'], 'SQLITE_ERROR', 'undefined_table'],
+    [['DROP VIEW missing'], 'SQLITE_ERROR', 'undefined_table'],
+    [['SELECT missing'], 'SQLITE_ERROR', 'undefined_column'],
+    [['CREATE TABLE t (a)', 'INSERT INTO t (missing) VALUES (1)'], 'SQLITE_ERROR', 'undefined_column'],
+    [['CREATE TABLE t (a, FOREIGN KEY (missing) REFERENCES t (a))'], 'SQLITE_ERROR', 'undefined_column'],
+    [['CREATE TABLE t (a)', 'SELECT 1 FROM t JOIN t AS u USING (missing)'], 'SQLITE_ERROR', 'undefined_column'],
+    [['SELECT missing(1)'], 'SQLITE_ERROR', 'undefined_function'],
+    [['SELECT abs(1, 2)'], 'SQLITE_ERROR', 'undefined_function'],
+    [['DROP INDEX missing'], 'SQLITE_ERROR', 'undefined_object'],
+    [['DROP TRIGGER missing'], 'SQLITE_ERROR', 'undefined_object'],
+    [["SELECT 'a' = 'b' COLLATE missing"], 'SQLITE_ERROR_MISSING_COLLSEQ', 'undefined_object'],
+    [['CREATE VIRTUAL TABLE t USING missing'], 'SQLITE_ERROR', 'undefined_object'],
+    [['RELEASE missing'], 'SQLITE_ERROR', 'undefined_object'],
+    [['DETACH missing'], 'SQLITE_ERROR', 'undefined_object'],
+    [['CREATE TABLE missing.t (a)'], 'SQLITE_ERROR', 'undefined_object'],
+    [['SELECT sum(1) OVER missing'], 'SQLITE_ERROR', 'undefined_object'],
+    [['CREATE TABLE t (a)', 'SELECT a FROM t, t AS u'], 'SQLITE_ERROR', 'ambiguous_column'],
+    [['CREATE TABLE t (a, a)'], 'SQLITE_ERROR', 'duplicate_column'],
+    [['CREATE TABLE t (a, b)', 'ALTER TABLE t RENAME COLUMN a TO b'], 'SQLITE_ERROR', 'duplicate_column'],
+    [['CREATE TABLE t (a)', 'CREATE TABLE t (a)'], 'SQLITE_ERROR', 'duplicate_table'],
+    [['CREATE VIEW v AS SELECT 1', 'CREATE VIEW v AS SELECT 1'], 'SQLITE_ERROR', 'duplicate_table'],
+    [['CREATE TABLE t (a)', 'CREATE INDEX t ON t (a)'], 'SQLITE_ERROR', 'duplicate_table'],
+    [['CREATE TABLE t (a)', 'CREATE INDEX i ON t (a)', 'CREATE INDEX i ON t (a)'], 'SQLITE_ERROR', 'duplicate_table'],
+    [['CREATE TABLE t (a)', 'CREATE INDEX i ON t (a)', 'CREATE TABLE i (a)'], 'SQLITE_ERROR', 'duplicate_table'],
+    [['CREATE TABLE t (a)', 'CREATE TABLE u (a)', 'ALTER TABLE t RENAME TO u'], 'SQLITE_ERROR', 'duplicate_table'],
+    [
+      [
+        'CREATE TABLE t (a)',
+        'CREATE TRIGGER r BEFORE INSERT ON t BEGIN SELECT 1; END',
+        'CREATE TRIGGER r BEFORE INSERT ON t BEGIN SELECT 1; END'
+      ],
+      'SQLITE_ERROR',
+      'duplicate_object'
+    ],
+    [['SELECT abs(-9223372036854775808)'], 'SQLITE_ERROR', 'numeric_value_out_of_range'],
+    [["SELECT json('{')"], 'SQLITE_ERROR', 'invalid_text_representation'],
+    [["SELECT 'a' LIKE 'b' ESCAPE 'cc'"], 'SQLITE_ERROR', 'data_exception'],
+    [['BEGIN', 'BEGIN'], 'SQLITE_ERROR', 'invalid_transaction_termination'],
+    [['COMMIT'], 'SQLITE_ERROR', 'invalid_transaction_termination'],
+    [['ROLLBACK'], 'SQLITE_ERROR', 'invalid_transaction_termination'],
+    [['BEGIN', 'VACUUM'], 'SQLITE_ERROR', 'active_sql_transaction'],
+    [['CREATE TABLE t (a)', 'INSERT INTO t VALUES (1) ON CONFLICT (a) DO NOTHING'], 'SQLITE_ERROR', 'invalid_column_reference'],
+    [['SELECT 1 ORDER BY 2'], 'SQLITE_ERROR', 'invalid_column_reference'],
+    [['SELECT 1 GROUP BY 2'], 'SQLITE_ERROR', 'invalid_column_reference'],
+    [['SELECT 1 WHERE count(*) > 1'], 'SQLITE_ERROR', 'grouping_error'],
+    [[`SELECT 1${' UNION ALL SELECT 1'.repeat(600)}`], 'SQLITE_ERROR', 'program_limit_exceeded'],
+    [[`SELECT 1${', 1'.repeat(2100)}`], 'SQLITE_ERROR', 'program_limit_exceeded'],
+    [[`SELECT max(1${', 1'.repeat(2000)})`], 'SQLITE_ERROR', 'program_limit_exceeded'],
+    [[`SELECT 1${'+1'.repeat(2000)}`], 'SQLITE_ERROR', 'program_limit_exceeded'],
+    [[`SELECT ${'('.repeat(5000)}1${')'.repeat(5000)}`], 'SQLITE_ERROR', 'program_limit_exceeded'],
+    [Array.from({ length: 11 }, (_, i) => `ATTACH ':memory:' AS other${i}`), 'SQLITE_ERROR', 'program_limit_exceeded'],
+    [
+      [
+        'CREATE TABLE t (a)',
+        'CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO t VALUES (1); END',
+        'PRAGMA recursive_triggers = ON',
+        'INSERT INTO t VALUES (1)'
+      ],
+      'SQLITE_ERROR',
+      'program_limit_exceeded'
+    ],
+    [[`SELECT ${Array.from({ length: 32_767 }, () => '?').join(', ')}`], 'SQLITE_ERROR', 'program_limit_exceeded'],
+    [['SELEC'], 'SQLITE_ERROR', 'syntax_error'],
+    [['SELECT'], 'SQLITE_ERROR', 'syntax_error'],
+    [["SELECT 'a"], 'SQLITE_ERROR', 'syntax_error'],
+    [['SELECT *'], 'SQLITE_ERROR', 'syntax_error'],
+    [['VALUES (1), (1, 2)'], 'SQLITE_ERROR', 'syntax_error'],
+    [['CREATE TABLE t (a)', 'INSERT INTO t (a) VALUES (1, 2)'], 'SQLITE_ERROR', 'syntax_error'],
+    [['CREATE TABLE t (a)', 'INSERT INTO t VALUES (1, 2)'], 'SQLITE_ERROR', 'syntax_error'],
+    [['SELECT 1 UNION SELECT 1, 2'], 'SQLITE_ERROR', 'syntax_error'],
+    [['SELECT (SELECT 1, 2)'], 'SQLITE_ERROR', 'syntax_error']
+  ]
+
+  /** The error that SQLite throws at the last of the statements. */
+  function nativeErrorOf(statements: readonly string[]): unknown {
+    const native = new BetterSqlite3(':memory:')
+    try {
+      for (const statement of statements.slice(0, -1)) native.exec(statement)
+      native.exec(statements.at(-1) ?? '')
+    } catch (error) {
+      return error
+    } finally {
+      native.close()
+    }
+    return undefined
+  }
+
+  for (const [statements, native, code] of STATEMENTS) {
+    const last = statements.at(-1) ?? ''
+    test(`${native} of ${last.length > 80 ? `${last.slice(0, 80)}…` : last} is ${code}`, () => {
+      const cause = nativeErrorOf(statements)
+      assert.ok(cause instanceof BetterSqlite3.SqliteError)
+      assert.equal(cause.code, native)
+      assert.equal(sqliteError(cause).code, code, cause.message)
+    })
+  }
+
+  test('each row of the table of messages is what SQLite says to one of the statements', () => {
+    const messages = STATEMENTS.map(([statements]) => (nativeErrorOf(statements) as Error).message)
+    for (const [pattern, code] of MESSAGES) {
+      const decided = messages.filter(message => MESSAGES.find(([other]) => other.test(message))?.[0] === pattern)
+      assert.ok(decided.length > 0, `${pattern} (${code}) decided about none`)
+    }
+  })
+
+  test('what better-sqlite3 refuses itself is explained', () => {
+    const native = new BetterSqlite3(':memory:')
+    try {
+      for (const [run, code, message] of [
+        [() => native.prepare('SELECT 1; SELECT 2'), 'syntax_error', /more than one statement.*exec\(\)/],
+        [() => native.prepare('-- nothing'), 'syntax_error', /no statement/],
+        [() => native.prepare('SELECT ?').all(), 'invalid_parameter', /\$1 or :name/],
+        [() => native.prepare('SELECT @name').all({}), 'invalid_parameter', /\$1 or :name/]
+      ] as const) {
+        assert.throws(
+          () => {
+            try {
+              run()
+            } catch (error) {
+              throw sqliteError(error)
+            }
+          },
+          failsWith(code, message)
+        )
+      }
+    } finally {
+      native.close()
+    }
+  })
+
+  test('a DatabaseError passes as it is', () => {
+    const error = new DatabaseError('closed', 'text')
+    assert.equal(sqliteError(error), error)
+  })
+})
+
+describe("Postgres's SQLSTATEs", () => {
+  /** By the table's own key: a state that falls under it, and the code. */
+  const PINNED: readonly (readonly [key: string, state: string, code: ErrorCode])[] = [
+    ['23505', '23505', 'unique_violation'],
+    ['23503', '23503', 'foreign_key_violation'],
+    ['23502', '23502', 'not_null_violation'],
+    ['23514', '23514', 'check_violation'],
+    ['23P01', '23P01', 'exclusion_violation'],
+    ['42601', '42601', 'syntax_error'],
+    ['42P01', '42P01', 'undefined_table'],
+    ['42703', '42703', 'undefined_column'],
+    ['42883', '42883', 'undefined_function'],
+    ['42704', '42704', 'undefined_object'],
+    ['3F000', '3F000', 'undefined_object'],
+    ['3B001', '3B001', 'undefined_object'],
+    ['42702', '42702', 'ambiguous_column'],
+    ['42P07', '42P07', 'duplicate_table'],
+    ['42701', '42701', 'duplicate_column'],
+    ['42710', '42710', 'duplicate_object'],
+    ['42P10', '42P10', 'invalid_column_reference'],
+    ['42803', '42803', 'grouping_error'],
+    ['42804', '42804', 'datatype_mismatch'],
+    ['42P18', '42P18', 'datatype_mismatch'],
+    ['42P02', '42P02', 'invalid_parameter'],
+    ['42501', '42501', 'insufficient_privilege'],
+    ['22003', '22003', 'numeric_value_out_of_range'],
+    ['22012', '22012', 'division_by_zero'],
+    ['22P02', '22P02', 'invalid_text_representation'],
+    ['22P03', '22P03', 'invalid_text_representation'],
+    ['22007', '22007', 'invalid_text_representation'],
+    ['22008', '22008', 'numeric_value_out_of_range'],
+    ['22', '22025', 'data_exception'],
+    ['54', '54011', 'program_limit_exceeded'],
+    ['0A', '0A000', 'feature_not_supported'],
+    ['P0001', 'P0001', 'raise_exception'],
+    ['P0002', 'P0002', 'no_data_found'],
+    ['P0003', 'P0003', 'too_many_rows'],
+    ['25001', '25001', 'active_sql_transaction'],
+    ['25006', '25006', 'read_only'],
+    ['25P02', '25P02', 'in_failed_sql_transaction'],
+    ['25P03', '25P03', 'idle_in_transaction_session_timeout'],
+    ['2D', '2D000', 'invalid_transaction_termination'],
+    ['40001', '40001', 'serialization_failure'],
+    ['40P01', '40P01', 'deadlock_detected'],
+    ['40003', '40003', 'commit_unknown'],
+    ['55P03', '55P03', 'lock_not_available'],
+    ['57014', '57014', 'query_canceled'],
+    ['57P', '57P01', 'connection_failure'],
+    ['08', '08006', 'connection_failure'],
+    ['53300', '53300', 'too_many_connections'],
+    ['53100', '53100', 'disk_full'],
+    ['53200', '53200', 'out_of_memory'],
+    ['58', '58030', 'io_error'],
+    ['28', '28P01', 'invalid_authorization'],
+    ['3D', '3D000', 'undefined_database'],
+    ['XX001', 'XX001', 'data_corrupted'],
+    ['XX002', 'XX002', 'data_corrupted']
+  ]
+
+  test('each row of the table is pinned here', () => {
+    assert.deepEqual(Object.keys(POSTGRES_CODES).sort(), PINNED.map(([key]) => key).sort())
+  })
+
+  /** An error as `pg` makes it of what a server sends. */
+  function serverError(state: string, message: string, fields: Partial<pg.DatabaseError> = {}): pg.DatabaseError {
+    return Object.assign(new pg.DatabaseError(message, message.length, 'error'), { severity: 'ERROR', code: state, ...fields })
+  }
+
+  for (const [key, state, code] of PINNED) {
+    test(`${state}, by ${key}, is ${code}`, () => {
+      const error = postgresError(serverError(state, 'what Postgres says'))
+      assert.equal(error.code, code)
+      assert.match(error.message, /what Postgres says/)
+      assert.equal((error.cause as { code?: string }).code, state)
+    })
+  }
+
+  test('a state that is not in the table is unclassified', () => {
+    assert.equal(postgresError(serverError('ZZ999', 'text')).code, 'unclassified')
+  })
+
+  test('what is no error of the server is connection_failure, with it as the cause', () => {
+    const cause = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
+    const error = postgresError(cause)
+    assert.equal(error.code, 'connection_failure')
+    assert.match(error.message, /ECONNRESET/)
+    assert.equal(error.cause, cause)
+  })
+
+  test('a DatabaseError passes as it is', () => {
+    const error = new DatabaseError('closed', 'text')
+    assert.equal(postgresError(error), error)
+  })
+
+  for (const message of [
+    `invalid input syntax for type integer: "${CANARY}"`,
+    `ungültige Eingabesyntax für Typ integer: »${CANARY}«`,
+    `syntaxe en entrée invalide pour le type integer : « ${CANARY} »`,
+    `неверный синтаксис для типа integer: "${CANARY}"`,
+    `integer型の入力構文が不正です: "${CANARY}"`,
+    `类型 integer 的输入语法无效: “${CANARY}”`
+  ]) {
+    test(`the value in "${message.replace(CANARY, '…')}" is not shown`, () => {
+      const error = postgresError(
+        serverError('22P02', message, { detail: `Token "${CANARY}" is invalid.`, where: `unnamed portal parameter $1 = '${CANARY}'` })
+      )
+      assert.ok(!printed(error).includes(CANARY), printed(error))
+    })
+  }
+
+  test('the detail of the server is kept but does not show', () => {
+    const detail = `Key (name)=(${CANARY}) already exists.`
+    const error = postgresError(serverError('23505', 'duplicate key value', { detail, table: 'parents', constraint: 'parents_name_key' }))
+    assert.equal(error.detail, detail)
+    assert.deepEqual(subjectOf(error), { constraint: 'parents_name_key', table: 'parents', column: 'name' })
+    assert.ok(!printed(error).includes(CANARY), printed(error))
+  })
+
+  test('a message says what to do where that is known', () => {
+    assert.match(postgresError(serverError('26000', 'prepared statement "a" does not exist')).message, /postgres\.pooler/)
+    assert.match(postgresError(serverError('53300', 'too many connections')).message, /postgres\.maxConnections/)
+    assert.match(postgresError(serverError('42883', 'no function', { hint: 'Cast it.' })).message, /no function\. Cast it\./)
+    assert.match(postgresError(serverError('42601', 'syntax error', { position: '8' })).message, /at character 8/)
+  })
+})
+
+onEachDatabase('SQLSTATEs that a server raises', database => {
+  if (database.dialect === 'sqlite') {
+    test('SQLite has none: an error of its own keeps its result code in the cause', async () => {
+      const db = await database.open()
+      const { cause } = await errorOf(db.all('SELECT * FROM missing'))
+      assert.equal((cause as { code?: string }).code, 'SQLITE_ERROR')
+    })
+    return
+  }
+  for (const [state, code] of [
+    ['53100', 'disk_full'],
+    ['53200', 'out_of_memory'],
+    ['53300', 'too_many_connections'],
+    ['58030', 'io_error'],
+    ['XX001', 'data_corrupted'],
+    ['XX002', 'data_corrupted'],
+    ['0A000', 'feature_not_supported'],
+    ['P0001', 'raise_exception'],
+    ['P0002', 'no_data_found'],
+    ['P0003', 'too_many_rows'],
+    ['40001', 'serialization_failure'],
+    ['40003', 'commit_unknown'],
+    ['42P18', 'datatype_mismatch'],
+    ['22000', 'data_exception'],
+    ['ZZ999', 'unclassified']
+  ] as const) {
+    test(`${state} is ${code}, and the database can be used afterwards`, async () => {
+      const db = await database.open()
+      await assert.rejects(db.exec(`DO $$ BEGIN RAISE EXCEPTION 'raised' USING ERRCODE = '${state}'; END $$`), failsWith(code, /raised/))
+      assert.deepEqual(await db.all('SELECT 1 AS a'), [{ a: 1 }])
+    })
+  }
+})
+
+// The class ------------------------------------------------------------------------------------------------------
+
+/** Each code, so that the compiler misses none. */
+const IS_RETRYABLE: Readonly<Record<ErrorCode, boolean>> = {
+  unique_violation: false,
+  foreign_key_violation: false,
+  not_null_violation: false,
+  check_violation: false,
+  exclusion_violation: false,
+  syntax_error: false,
+  undefined_table: false,
+  undefined_column: false,
+  undefined_function: false,
+  undefined_object: false,
+  ambiguous_column: false,
+  duplicate_table: false,
+  duplicate_column: false,
+  duplicate_object: false,
+  invalid_column_reference: false,
+  grouping_error: false,
+  datatype_mismatch: false,
+  numeric_value_out_of_range: false,
+  division_by_zero: false,
+  invalid_text_representation: false,
+  data_exception: false,
+  program_limit_exceeded: false,
+  feature_not_supported: false,
+  raise_exception: false,
+  no_data_found: false,
+  too_many_rows: false,
+  invalid_configuration: false,
+  invalid_parameter: false,
+  invalid_path: false,
+  invalid_value: false,
+  wrong_handle: false,
+  closed: false,
+  active_sql_transaction: false,
+  in_failed_sql_transaction: false,
+  idle_in_transaction_session_timeout: false,
+  invalid_transaction_termination: false,
+  commit_unknown: false,
+  lock_not_available: true,
+  serialization_failure: true,
+  deadlock_detected: true,
+  query_canceled: false,
+  connection_failure: false,
+  too_many_connections: false,
+  invalid_authorization: false,
+  insufficient_privilege: false,
+  undefined_database: false,
+  missing_driver: false,
+  disk_full: false,
+  out_of_memory: false,
+  io_error: false,
+  read_only: false,
+  data_corrupted: false,
+  unclassified: false
+}
+
+describe('DatabaseError', () => {
+  for (const [code, isRetryable] of Object.entries(IS_RETRYABLE) as [ErrorCode, boolean][]) {
+    test(`${code} is ${isRetryable ? '' : 'not '}to be tried again unless told otherwise`, () => {
+      assert.equal(new DatabaseError(code, 'text').isRetryable, isRetryable)
+      assert.equal(new DatabaseError(code, 'text', { isRetryable: !isRetryable }).isRetryable, !isRetryable)
+    })
+  }
+
+  test('is an Error with a name, a message and a code', () => {
+    const error = new DatabaseError('closed', 'text')
+    assert.ok(error instanceof Error)
+    assert.equal(String(error), 'DatabaseError: text')
+    assert.equal(error.code, 'closed')
+  })
+
+  test('has the cause that it is given, and else none', () => {
+    const cause = new Error('native')
+    assert.equal(new DatabaseError('closed', 'text', { cause }).cause, cause)
+    assert.ok(!('cause' in new DatabaseError('closed', 'text')))
+  })
+
+  test('the statement, its parameters and the detail are there but are not enumerable', () => {
+    const details = { sql: `SELECT '${CANARY}'`, parameters: [CANARY], detail: `Key (a)=(${CANARY})` }
+    const error = new DatabaseError('unique_violation', 'text', { ...details, constraint: 'c', table: 't', column: 'a' })
+    assert.deepEqual({ sql: error.sql, parameters: error.parameters, detail: error.detail }, details)
+    assert.deepEqual({ ...error }, { code: 'unique_violation', isRetryable: false, constraint: 'c', table: 't', column: 'a' })
+    assert.ok(!printed(error).includes(CANARY), printed(error))
+  })
+
+  test('has no property for what is not known', () => {
+    assert.deepEqual(Object.keys(new DatabaseError('closed', 'text', { constraint: undefined, table: undefined })), ['code', 'isRetryable'])
+  })
+
+  test('in JSON it has its code and what it tells, and nothing of the statement', () => {
+    const error = new DatabaseError('check_violation', 'text', { constraint: 'c', sql: 'SELECT 1', parameters: [1] })
+    assert.deepEqual(JSON.parse(JSON.stringify(error)), { code: 'check_violation', isRetryable: false, constraint: 'c' })
+  })
+})
+
+onEachDatabase('The statement of an error', database => {
+  test('is the text with its values, also of a template', async () => {
+    const db = await database.open()
+    const error = await errorOf(db.all(sql`SELECT * FROM missing WHERE a = ${CANARY}`))
+    assert.match(error.sql ?? '', /^SELECT \* FROM missing WHERE a = (\?|\$1)$/)
+    assert.deepEqual(error.parameters, [CANARY])
+    assert.ok(!printed(error).includes(CANARY))
+  })
+
+  test('is the script of exec(), which may hold data', async () => {
+    const db = await database.open()
+    const script = `INSERT INTO users (id) VALUES ('${CANARY}'); DELETE FROM missing`
+    const error = await errorOf(db.exec(script))
+    assert.equal(error.sql, script)
+    assert.ok(!printed(error).includes(CANARY), printed(error))
+  })
+
+  test('is that of iterate(), with its values', async () => {
+    const db = await database.open()
+    const rows = db.iterate('SELECT * FROM missing WHERE a = $1', [CANARY])[Symbol.asyncIterator]()
+    const error = await errorOf(rows.next())
+    assert.match(error.sql ?? '', /FROM missing/)
+    assert.deepEqual(error.parameters, [CANARY])
+    assert.ok(!printed(error).includes(CANARY))
+  })
+
+  test('does not show what the store was given', async () => {
+    const db = await database.open()
+    await db.exec('ALTER TABLE kvs RENAME TO old_kvs')
+    const error = await errorOf(db.kvs.set(CANARY, { [CANARY]: CANARY }))
+    assert.ok(!printed(error).includes(CANARY), printed(error))
+  })
+
+  test('does not show what saveUser() was given', async () => {
+    const db = await database.open()
+    await db.exec('ALTER TABLE users RENAME TO old_users')
+    const error = await errorOf(db.saveUser({ id: CANARY, platform: 'slack', first_name: CANARY }))
+    assert.ok(!printed(error).includes(CANARY), printed(error))
+  })
+})
