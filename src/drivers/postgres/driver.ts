@@ -71,18 +71,20 @@ class StatementNames {
   /** Runs a statement under its name, which it gets when there is room. */
   async run(connection: Connection, text: string, values: PostgresValue[]): Promise<Answer> {
     const statement = this.#of(text)
+    if (statement === undefined) return connection.query(text, values, undefined)
+    const { name, hasWorked } = statement
     try {
-      const answer = await connection.query(text, values, statement?.name)
-      if (statement !== undefined) statement.hasWorked = true
+      const answer = await connection.query(text, values, name)
+      if (statement.name === name) statement.hasWorked = true
       return answer
     } catch (error) {
-      if (statement?.hasWorked && isStale(error)) {
+      if (!hasWorked || !isStale(error)) throw error
+      if (statement.name === name) {
         // From now on each connection prepares it again.
         statement.name = `duolect_${++this.#count}`
         statement.hasWorked = false
-        throw new StaleStatement(error)
       }
-      throw error
+      throw new StaleStatement(error)
     }
   }
 
