@@ -6,7 +6,8 @@ import { deleteAt, getAt, parsePath, setAt } from '../src/kvs/path.ts'
 import { onEachDatabase, type TestDatabase } from './support/databases.ts'
 
 /** How many programs run on each database and in each way. */
-const RUNS = Number(process.env.DUOLECT_TEST_RUNS ?? 300)
+/** Of each kind; there are three kinds on every database. */
+const RUNS = Number(process.env.DUOLECT_TEST_RUNS ?? 700)
 
 /** A call, on keys that are numbers from 0: each program has keys of its own. */
 type Call =

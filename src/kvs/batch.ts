@@ -170,8 +170,14 @@ export class Batch {
       ;(onlyReads ? reads : writes).push(chain)
       this.#waiting.delete(key)
     }
-    if (reads.length > 0) void this.#read(reads)
-    if (writes.length > 0) this.#written = this.#write(writes)
+    // What is written needs a look at old values in most cases, and the reads come along with that.
+    const shareRead = reads.length > 0 && this.#canSwap && !this.#isTransaction && !writes.every(isIndependent)
+    if (reads.length > 0 && !shareRead) void this.#read(reads)
+    if (writes.length > 0) this.#written = this.#write(writes, shareRead ? reads : [])
+  }
+
+  get #canSwap(): boolean {
+    return swapValuesText(this.#handle) !== undefined
   }
 
   #done(): void {
@@ -183,12 +189,7 @@ export class Batch {
     // Who waits for this read waits for the earlier ones of its keys, too.
     const earlier = keys.map(key => this.#reading.get(key))
     const answered = this.#load(keys, 'findValues').then(
-      texts => {
-        for (const chain of chains) {
-          const slot = new Slot(texts.get(keyOf(chain)))
-          for (const tell of applyAll(chain, slot)) tell()
-        }
-      },
+      texts => answerReads(chains, texts),
       error => rejectAll(chains, error)
     )
     const work: Promise<void> = Promise.all([answered, ...earlier])
@@ -201,13 +202,13 @@ export class Batch {
     await work
   }
 
-  async #write(chains: readonly Chain[]): Promise<void> {
+  async #write(chains: readonly Chain[], reads: readonly Chain[]): Promise<void> {
     this.#isWriting = true
     this.#writing = new Set(chains.map(keyOf))
     try {
       // A read that was made before must not see what is written now.
       await Promise.all([...this.#writing].map(key => this.#reading.get(key)))
-      await this.#store(chains)
+      await this.#store(chains, reads)
     } finally {
       this.#isWriting = false
       this.#writing = new Set()
@@ -216,23 +217,26 @@ export class Batch {
   }
 
   /** Carries the chains out and answers each call. Never fails. */
-  async #store(chains: readonly Chain[]): Promise<void> {
+  async #store(chains: readonly Chain[], reads: readonly Chain[] = []): Promise<void> {
+    /** What is not stored yet. */
+    let left = chains
     try {
-      const outcomes = await this.#storeTogether(chains)
-      for (const tell of outcomes) tell()
+      if (chains.every(isIndependent)) tellAll(await this.#storeIndependent(chains))
+      else if (!this.#canSwap) tellAll(await this.#storeInTransaction(chains))
+      else {
+        for (let losses = 0; left.length > 0 && losses < MAX_LOSSES; losses++) {
+          if (losses > 0) await new Promise(resolve => setTimeout(resolve, Math.random() * 5 * losses))
+          left = await this.#swap(left, losses === 0 ? reads : [])
+        }
+        if (left.length > 0) tellAll(await this.#swapWithLock(left))
+      }
     } catch (error) {
-      const parts = separable(chains)
-      if (parts.length === 1 || this.#isTransaction || !speaksForOne(error)) return rejectAll(chains, error)
+      rejectAll(reads, error)
+      const parts = separable(left)
+      if (parts.length === 1 || this.#isTransaction || !speaksForOne(error)) return rejectAll(left, error)
       // One of them is at fault; the others must not fail with it.
       for (const part of parts) await this.#store(part)
     }
-  }
-
-  async #storeTogether(chains: readonly Chain[]): Promise<Outcome[]> {
-    if (chains.every(isIndependent)) return this.#storeIndependent(chains)
-    if (swapValuesText(this.#handle) !== undefined) return this.#swap(chains)
-    if (this.#isTransaction) return this.#storeIn(this.#handle, chains)
-    return this.#handle.transaction(tx => this.#storeIn(tx, chains))
   }
 
   /** Whole values need neither a look at the old ones nor a transaction: one statement stores them. */
@@ -250,52 +254,65 @@ export class Batch {
   }
 
   /** Reads, applies and writes in a transaction that keeps others out. */
-  async #storeIn(tx: Queryable, chains: readonly Chain[]): Promise<Outcome[]> {
-    const texts = await this.#load(chains.map(keyOf), 'findAndLockValues', tx)
-    const outcomes: Outcome[] = []
-    const entries: (readonly [string, string])[] = []
-    const removed: string[] = []
-    for (const chain of chains) {
-      const key = keyOf(chain)
-      const slot = new Slot(texts.get(key))
-      outcomes.push(...applyAll(chain, slot))
-      const change = slot.finish()
-      if (change === undefined) continue
-      if (change.text === undefined) removed.push(key)
-      else entries.push([key, change.text])
-    }
-    if (entries.length > 0) await callQuery(tx, 'putValues', { entries, now: new Date() })
-    if (removed.length > 0) await callQuery(tx, 'deleteValues', { keys: removed })
-    return outcomes
-  }
-
-  /** Reads, applies, and compares and sets in one statement; again for the keys that others changed meanwhile. */
-  async #swap(chains: readonly Chain[]): Promise<Outcome[]> {
-    const outcomes: Outcome[] = []
-    let left = chains
-    for (let losses = 0; left.length > 0 && losses < MAX_LOSSES; losses++) {
-      if (losses > 0) await new Promise(resolve => setTimeout(resolve, Math.random() * 5 * losses))
-      left = await this.#swapOnce(this.#handle, left, outcomes, this.#isTransaction)
-    }
-    if (left.length > 0) {
-      const locked = async (tx: Queryable) => {
-        // The lock keeps out who takes it too; a plain set() of a new key may still come between.
-        for (let losses = 0; left.length > 0 && losses < MAX_LOSSES_LOCKED; losses++) {
-          left = await this.#swapOnce(tx, left, outcomes, true)
-        }
-        if (left.length > 0) {
-          throw new DatabaseError('serialization_failure', 'A key of the store was changed by others again and again; try again.')
-        }
+  async #storeInTransaction(chains: readonly Chain[]): Promise<Outcome[]> {
+    const store = async (tx: Queryable) => {
+      const texts = await this.#load(chains.map(keyOf), 'findAndLockValues', tx)
+      const outcomes: Outcome[] = []
+      const entries: (readonly [string, string])[] = []
+      const removed: string[] = []
+      for (const chain of chains) {
+        const key = keyOf(chain)
+        const slot = new Slot(texts.get(key))
+        outcomes.push(...applyAll(chain, slot))
+        const change = slot.finish()
+        if (change === undefined) continue
+        if (change.text === undefined) removed.push(key)
+        else entries.push([key, change.text])
       }
-      await (this.#isTransaction ? locked(this.#handle) : this.#handle.transaction(locked))
+      if (entries.length > 0) await callQuery(tx, 'putValues', { entries, now: new Date() })
+      if (removed.length > 0) await callQuery(tx, 'deleteValues', { keys: removed })
+      return outcomes
     }
-    return outcomes
+    return this.#isTransaction ? store(this.#handle) : this.#handle.transaction(store)
   }
 
-  /** Adds the outcomes of what was stored, and returns the chains whose keys others have changed. */
-  async #swapOnce(handle: Queryable, chains: readonly Chain[], outcomes: Outcome[], withLock: boolean): Promise<readonly Chain[]> {
+  /**
+   * Reads, applies, and compares and sets in one statement. Answers what was stored, and the reads that came along;
+   * returns the chains whose keys others have changed meanwhile.
+   */
+  async #swap(chains: readonly Chain[], reads: readonly Chain[]): Promise<readonly Chain[]> {
     const dependent = chains.filter(chain => !isIndependent(chain))
-    const texts = await this.#load(dependent.map(keyOf), withLock ? 'findAndLockValues' : 'findValues', handle)
+    const keys = [...dependent, ...reads].map(keyOf)
+    const texts = await this.#load(keys, this.#isTransaction ? 'findAndLockValues' : 'findValues')
+    answerReads(reads, texts)
+    const { outcomes, left } = await this.#compareAndSet(this.#handle, chains, texts)
+    tellAll(outcomes)
+    return left
+  }
+
+  /** The same under a lock, which keeps out whoever takes it too. Nothing is stored before the end. */
+  async #swapWithLock(chains: readonly Chain[]): Promise<Outcome[]> {
+    const swap = async (tx: Queryable) => {
+      const outcomes: Outcome[] = []
+      let left = chains
+      // A plain set() of a new key takes no lock, so it may still come between.
+      for (let losses = 0; losses < MAX_LOSSES_LOCKED; losses++) {
+        const swapped = await this.#compareAndSet(tx, left, await this.#load(left.map(keyOf), 'findAndLockValues', tx))
+        outcomes.push(...swapped.outcomes)
+        left = swapped.left
+        if (left.length === 0) return outcomes
+      }
+      throw new DatabaseError('serialization_failure', 'A key of the store was changed by others again and again; try again.')
+    }
+    return this.#isTransaction ? swap(this.#handle) : this.#handle.transaction(swap)
+  }
+
+  async #compareAndSet(
+    handle: Queryable,
+    chains: readonly Chain[],
+    texts: ReadonlyMap<string, string>
+  ): Promise<{ outcomes: Outcome[]; left: Chain[] }> {
+    const outcomes: Outcome[] = []
     const changes: ValueChange[] = []
     const pending = new Map<string, { chain: Chain; told: Outcome[] }>()
     for (const chain of chains) {
@@ -303,26 +320,26 @@ export class Batch {
       const slot = new Slot(texts.get(key))
       const told = applyAll(chain, slot)
       const change = slot.finish()
-      const text = change?.text
-      if (change === undefined) outcomes.push(...told)
-      else {
-        pending.set(key, { chain, told })
-        // A whole value that was stored on the way makes the result one that the old value has no part in.
-        if (text !== undefined && chain.some(call => call.kind === 'replace')) changes.push(['put', key, null, text])
-        else if (change.old === undefined) changes.push(['add', key, null, text ?? null])
-        else changes.push(['swap', key, change.old, text ?? null])
+      if (change === undefined) {
+        outcomes.push(...told)
+        continue
       }
+      pending.set(key, { chain, told })
+      const { old, text = null } = change
+      // A whole value that was stored on the way makes the result one that the old value has no part in.
+      if (text !== null && chain.some(call => call.kind === 'replace')) changes.push(['put', key, null, text])
+      else if (old === undefined) changes.push(['add', key, null, text])
+      else changes.push(['swap', key, old, text])
     }
     if (changes.length > 0) {
-      const stored = await handle
-        .all<{ key: string }>(swapValuesText(handle) as string, { changes, now: new Date() })
-        .catch(explainLostCommit)
+      const text = swapValuesText(handle) as string
+      const stored = await handle.all<{ key: string }>(text, { changes, now: new Date() }).catch(explainLostCommit)
       for (const { key } of stored) {
         outcomes.push(...(pending.get(key)?.told ?? []))
         pending.delete(key)
       }
     }
-    return [...pending.values()].map(({ chain }) => chain)
+    return { outcomes, left: [...pending.values()].map(({ chain }) => chain) }
   }
 
   async #load(
@@ -363,6 +380,14 @@ function applyAll(chain: Chain, slot: Slot): Outcome[] {
       return () => call.reject(error)
     }
   })
+}
+
+function answerReads(chains: readonly Chain[], texts: ReadonlyMap<string, string>): void {
+  for (const chain of chains) tellAll(applyAll(chain, new Slot(texts.get(keyOf(chain)))))
+}
+
+function tellAll(outcomes: readonly Outcome[]): void {
+  for (const tell of outcomes) tell()
 }
 
 function rejectAll(chains: readonly Chain[], error: unknown): void {

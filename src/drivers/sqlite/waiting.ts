@@ -31,8 +31,8 @@ export async function whenUnlocked<T>(limit: number, work: () => T): Promise<T> 
           { cause: error }
         )
       }
-      // At first for as long as a commit takes; the jitter keeps waiting processes from meeting again and again.
-      await pause(1 + Math.random() * Math.min(10, 2 + attempt))
+      // About as long as a commit takes; the jitter keeps waiting processes from meeting again and again.
+      await pause(1 + Math.random() * Math.min(3, 1 + attempt))
     }
   }
 }

@@ -1,0 +1,140 @@
+/** How calls become statements, seen between the store and the adapter. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Adapter, createKeyValueStore, type OpenDatabase, type Queryable } from '../src/index.ts'
+import { failsWith, onEachDatabase } from './support/databases.ts'
+
+/** An adapter that writes down the first word of each statement, and of a transaction that it began. */
+function counting(adapter: OpenDatabase): { adapter: Adapter; asked: string[] } {
+  const asked: string[] = []
+  const count = (handle: Queryable): Queryable =>
+    new Proxy(handle, {
+      get(target, name) {
+        const value = Reflect.get(target, name, target) as unknown
+        if (typeof value !== 'function') return value
+        return (...parameters: unknown[]) => {
+          if (name === 'transaction') {
+            asked.push('transaction')
+            const body = parameters[0] as (tx: Queryable) => unknown
+            return (value as Queryable['transaction']).call(target, tx => body(count(tx)))
+          }
+          asked.push(kindOf(String(parameters[0])))
+          return value.apply(target, parameters) as unknown
+        }
+      }
+    })
+  return { adapter: count(adapter as unknown as Queryable) as Adapter, asked }
+}
+
+function kindOf(text: string): string {
+  return /INSERT|UPDATE|DELETE/.test(text.replace('FOR UPDATE', '')) ? 'write' : 'read'
+}
+
+onEachDatabase('The statements of one turn', database => {
+  /** What a store whose reads and writes are not both plain ones asks, apart from the transaction around it. */
+  const readAndWrite = database.dialect === 'sqlite' ? ['transaction', 'read', 'write'] : ['read', 'write']
+
+  test('are one read and one write for 1000 calls, of which 10 are bad and fail alone', async () => {
+    const db = await database.open()
+    await db.kvs.setMany(Array.from({ length: 1000 }, (_, i) => [`key ${i}`, i % 100 === 0 ? 'text' : {}]))
+    const { adapter, asked } = counting(await db.get())
+    const kvs = createKeyValueStore(adapter)
+    const calls = Array.from({ length: 1000 }, (_, i) => kvs.set(`key ${i}`, i, 'a.b'))
+    const results = await Promise.allSettled(calls)
+    assert.deepEqual(asked, readAndWrite)
+    assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 990)
+    for (let i = 0; i < 1000; i += 100) {
+      await assert.rejects(calls[i] as Promise<void>, failsWith('invalid_path', /holds a string/))
+      assert.equal(await db.kvs.get(`key ${i}`), 'text')
+    }
+    assert.deepEqual(await db.kvs.get('key 999'), { a: { b: 999 } })
+  })
+
+  test('are one write for whole values', async () => {
+    const db = await database.open()
+    const { adapter, asked } = counting(await db.get())
+    const kvs = createKeyValueStore(adapter)
+    await Promise.all(Array.from({ length: 100 }, (_, i) => kvs.set(`key ${i}`, i)))
+    assert.deepEqual(asked, ['write'])
+  })
+
+  test('are one write for several path sets on one key', async () => {
+    const db = await database.open()
+    const { adapter, asked } = counting(await db.get())
+    const kvs = createKeyValueStore(adapter)
+    await Promise.all(Array.from({ length: 50 }, (_, i) => kvs.set('key', i, ['list', i])))
+    assert.deepEqual(asked, readAndWrite)
+    assert.deepEqual(
+      await db.kvs.get('key', 'list'),
+      Array.from({ length: 50 }, (_, i) => i)
+    )
+  })
+
+  if (database.dialect === 'postgres') {
+    test('are one read for reads and changes of different keys', async () => {
+      const db = await database.open()
+      await db.kvs.set('read', 1)
+      const { adapter, asked } = counting(await db.get())
+      const kvs = createKeyValueStore(adapter)
+      const [read, many] = await Promise.all([kvs.get('read'), kvs.getMany(['read', 'absent']), kvs.set('changed', 1, 'a')])
+      assert.deepEqual({ read, many }, { read: 1, many: new Map([['read', 1]]) })
+      assert.deepEqual(asked, ['read', 'write'])
+    })
+  }
+
+  test('do not take down the others when the database refuses one', async () => {
+    const db = await database.open()
+    await db.exec(
+      database.dialect === 'sqlite'
+        ? "CREATE TRIGGER no_bad BEFORE INSERT ON kvs WHEN NEW.key = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        : "ALTER TABLE kvs ADD CONSTRAINT no_bad CHECK (key <> 'bad')"
+    )
+    const keys = ['one', 'bad', 'two', 'three']
+    for (const path of [undefined, 'a']) {
+      const results = await Promise.allSettled(keys.map(key => db.kvs.set(key, 1, path)))
+      assert.deepEqual(
+        results.map(({ status }) => status),
+        ['fulfilled', 'rejected', 'fulfilled', 'fulfilled']
+      )
+      await db.kvs.delete('one')
+      await db.kvs.delete('two')
+      await db.kvs.delete('three')
+    }
+    const failed = db.kvs.setMany([
+      ['one', 1],
+      ['bad', 1]
+    ])
+    const other = db.kvs.set('other', 1)
+    await assert.rejects(failed)
+    await other
+    assert.deepEqual([...(await db.kvs.getMany(['one', 'bad', 'other']))], [['other', 1]])
+  })
+})
+
+onEachDatabase('A list of 100 000 keys', database => {
+  test('is read in order and in bounded memory', async () => {
+    const db = await database.open()
+    const text = 'x'.repeat(500)
+    for (let i = 0; i < 100_000; i += 5000) {
+      await db.kvs.setMany(Array.from({ length: 5000 }, (_, j) => [`key ${String(i + j).padStart(6, '0')}`, text]))
+    }
+    const { gc } = globalThis as { gc?: () => void }
+    assert.ok(gc, 'the tests run with --expose-gc')
+    gc()
+    const before = process.memoryUsage().heapUsed
+    let most = 0
+    let count = 0
+    let last = ''
+    for await (const { key, value } of db.kvs.list({ prefix: 'key ' })) {
+      assert.ok(key > last && value === text)
+      last = key
+      if (++count % 10_000 === 0) {
+        gc()
+        most = Math.max(most, process.memoryUsage().heapUsed - before)
+      }
+    }
+    assert.equal(count, 100_000)
+    // All of the values would take 50 MB.
+    assert.ok(most < 10_000_000, `${most} bytes`)
+  })
+})
