@@ -15,6 +15,8 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
   ['nearest.ts', []],
   ['kvs/limits.ts', []],
   ['adapter.ts', ['sql.ts']],
+  ['tracing.ts', ['adapter.ts']],
+  ['cli.ts', ['queries.generated.ts']],
   ['json.ts', ['errors.ts']],
   ['scope.ts', ['errors.ts']],
   ['config.ts', ['errors.ts', 'kvs/limits.ts', 'nearest.ts']],
@@ -25,11 +27,11 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
   ['queries.ts', ['adapter.ts', 'queries.generated.ts']],
   ['kvs/', ['adapter.ts', 'errors.ts', 'json.ts', 'queries.ts', 'scope.ts', 'kvs/']],
   ['users.ts', ['adapter.ts', 'errors.ts', 'nearest.ts', 'queries.ts']],
-  ['drivers/handle.ts', ['adapter.ts', 'config.ts', 'errors.ts', 'scope.ts', 'statement.ts']],
+  ['drivers/handle.ts', ['adapter.ts', 'config.ts', 'errors.ts', 'scope.ts', 'statement.ts', 'tracing.ts']],
   ['drivers/sqlite/', ['adapter.ts', 'config.ts', 'errors.ts', 'statement.ts', 'values.ts', 'drivers/handle.ts', 'drivers/sqlite/']],
   ['drivers/postgres/', ['adapter.ts', 'config.ts', 'errors.ts', 'statement.ts', 'values.ts', 'drivers/handle.ts', 'drivers/postgres/']],
   ['database.ts', ['adapter.ts', 'config.ts', 'errors.ts', 'kvs/', 'queries.ts', 'scope.ts', 'users.ts']],
-  ['index.ts', ['adapter.ts', 'config.ts', 'database.ts', 'errors.ts', 'kvs/', 'sql.ts', 'users.ts']]
+  ['index.ts', ['adapter.ts', 'config.ts', 'database.ts', 'errors.ts', 'kvs/', 'sql.ts', 'tracing.ts', 'users.ts']]
 ]
 
 /** Packages that a file may import; Node's own modules are free. */

@@ -100,12 +100,20 @@ export interface SqliteSettings extends CommonSettings {
 /** How the connection is encrypted, and what of the server is verified. */
 export type TlsMode = 'disable' | 'no-verify' | 'verify-ca' | 'verify-full'
 
+/** A server's address; a host that begins with / is the directory of its socket. */
+export interface Host {
+  readonly host: string
+  readonly port: number
+}
+
 export interface PostgresSettings extends CommonSettings {
   readonly dialect: 'postgres'
   /** The URL without its password. */
   readonly location: string
-  readonly host: string
-  readonly port: number
+  /** Where the server is, or several that may be, in the order in which they are tried. */
+  readonly hosts: readonly Host[]
+  /** Whether a server that takes no writes is passed by. */
+  readonly mustWrite: boolean
   readonly user: string
   /** A function, so that no log that prints the settings shows it. */
   readonly password: () => string
@@ -297,21 +305,21 @@ function postgresSettings(given: DatabaseConfig, env: Environment, common: Commo
   const postgres = given.postgres ?? {}
   const url = connectionUrl(postgres, env)
   // What the URL leaves out comes from the single parts.
-  const port = url?.port ?? Number(pick('postgres.port', postgres.port, env, 'PG_PORT', PORT) ?? 5432)
+  const port = Number(pick('postgres.port', postgres.port, env, 'PG_PORT', PORT) ?? 5432)
+  const hosts = url?.hosts.map(host => ({ host: host.host, port: host.port ?? port })) ?? [
+    { host: postgres.host || env.PG_HOST || '127.0.0.1', port }
+  ]
   const user = url?.user || postgres.user || env.PG_USER || osUser()
-  const parts = {
-    host: url?.host || postgres.host || env.PG_HOST || '127.0.0.1',
-    port,
-    user,
-    database: url?.database || postgres.database || env.PG_DB || user
-  }
+  const database = url?.database || postgres.database || env.PG_DB || user
   const password = url?.password || postgres.password || env.PG_PASSWORD || ''
   const tls = agreeOnTls(postgres.ssl, env, url)
-  const host = parts.host.includes(':') ? `[${parts.host}]` : encodeURIComponent(parts.host)
   return {
     dialect: 'postgres',
-    location: `postgres://${encodeURIComponent(parts.user)}@${host}:${parts.port}/${encodeURIComponent(parts.database)}`,
-    ...parts,
+    location: `postgres://${encodeURIComponent(user)}@${hosts.map(showHost).join(',')}/${encodeURIComponent(database)}`,
+    hosts,
+    mustWrite: mustWrite(url),
+    user,
+    database,
     password: () => password,
     tls,
     ca: postgres.ca || url?.parameters.get('sslrootcert') || env.PG_SSL_CA || undefined,
@@ -347,6 +355,18 @@ function osUser(): string {
   } catch {
     throw fail('No user for Postgres: set "postgres.user", PG_USER, or a user in the URL.')
   }
+}
+
+function showHost({ host, port }: Host): string {
+  return `${host.includes(':') ? `[${host}]` : encodeURIComponent(host)}:${port}`
+}
+
+function mustWrite(url: PostgresUrl | undefined): boolean {
+  const wanted = url?.parameters.get('target_session_attrs') ?? 'any'
+  if (!['any', 'read-write', 'primary'].includes(wanted)) {
+    throw fail(`Parameter "target_session_attrs" of the Postgres URL must be any, read-write or primary; got ${show('', wanted)}.`)
+  }
+  return wanted !== 'any'
 }
 
 function connectTimeout(timeouts: Timeouts, given: DatabaseConfig, url: PostgresUrl | undefined): Timeouts {
@@ -413,40 +433,59 @@ function agreeOnTls(ssl: boolean | string | undefined, env: Environment, url: Po
 interface PostgresUrl {
   readonly user: string
   readonly password: string
-  readonly host: string
-  readonly port: number | undefined
+  readonly hosts: readonly { readonly host: string; readonly port: number | undefined }[]
   readonly database: string
   readonly parameters: ReadonlyMap<string, string>
 }
 
-const URL_PARAMETERS = ['sslmode', 'ssl', 'sslrootcert', 'application_name', 'connect_timeout', 'options', 'host']
+const URL_PARAMETERS = ['sslmode', 'ssl', 'sslrootcert', 'application_name', 'connect_timeout', 'options', 'host', 'target_session_attrs']
 
-/** Userinfo reaches to the last @ before the path; a host is a name, an address, or an IPv6 address in brackets. */
+/** Userinfo reaches to the last @ before the path; there may be several hosts. */
 const URL_PARTS =
-  /^postgres(?:ql)?:\/\/(?:(?<user>[^:@/?#]*)(?::(?<password>[^@/?#]*))?@)?(?<host>\[[0-9a-f:.%]+\]|[^\s:@/?#[\]]*)(?::(?<port>\d*))?(?:\/(?<database>[^/?#@]*))?(?:\?(?<query>[^#@]*))?$/i
+  /^postgres(?:ql)?:\/\/(?:(?<user>[^:@/?#]*)(?::(?<password>[^@/?#]*))?@)?(?<hosts>[^\s@/?#]*)(?:\/(?<database>[^/?#@]*))?(?:\?(?<query>[^#@]*))?$/i
 
 /** Reads a URL by its parts. Node's own parser would accept forms that libpq reads in another way. */
 function parseUrl(url: string, source: string): PostgresUrl {
   const found = URL_PARTS.exec(url)?.groups
   if (found === undefined) {
-    throw fail(
-      `${source} is not a URL of the form postgres://user:password@host:port/database. If the password has characters ` +
-        'such as @ : / ? # %, percent-encode them (encodeURIComponent).'
-    )
+    throw notUrl(source)
   }
   const parameters = parseParameters(found.query ?? '', source)
-  const host = decode(found.host ?? '', source, 'host').replace(/^\[|\]$/g, '') || parameters.get('host') || ''
-  if (found.host && parameters.has('host')) throw fail(`${source} names a host and has the parameter "host" too; leave one of them out.`)
-  if (host === '') throw fail(`${source} names no host; expected postgres://user:password@host:port/database.`)
-  if (found.port && !PORT.accepts(found.port)) throw fail(`${source} must have ${PORT.expected}; got ${found.port}.`)
+  const hosts = parseHosts(found.hosts ?? '', source)
+  const socket = parameters.get('host')
+  if (hosts.length > 0 && socket) throw fail(`${source} names a host and has the parameter "host" too; leave one of them out.`)
+  if (hosts.length === 0 && !socket) throw noHost(source)
   return {
     user: decode(found.user ?? '', source, 'user'),
     password: decode(found.password ?? '', source, 'password'),
-    host,
-    port: found.port ? Number(found.port) : undefined,
+    hosts: socket ? [{ host: socket, port: undefined }] : hosts,
     database: decode(found.database ?? '', source, 'database'),
     parameters
   }
+}
+
+function notUrl(source: string): DatabaseError {
+  return fail(
+    `${source} is not a URL of the form postgres://user:password@host:port/database. If the password has characters ` +
+      'such as @ : / ? # %, percent-encode them (encodeURIComponent).'
+  )
+}
+
+function noHost(source: string): DatabaseError {
+  return fail(`${source} names no host; expected postgres://user:password@host:port/database.`)
+}
+
+/** A host is a name, an address, or an IPv6 address in brackets. */
+const HOST = /^(\[[0-9a-f:.%]+\]|[^:[\]]+)(?::(\d*))?$/i
+
+function parseHosts(text: string, source: string): { host: string; port: number | undefined }[] {
+  if (text === '') return []
+  return text.split(',').map(part => {
+    const [, host, port] = HOST.exec(part) ?? []
+    if (host === undefined) throw /^(:|$)/.test(part) ? noHost(source) : notUrl(source)
+    if (port && !PORT.accepts(port)) throw fail(`${source} must have ${PORT.expected}; got ${port}.`)
+    return { host: decode(host, source, 'host').replace(/^\[|\]$/g, ''), port: port ? Number(port) : undefined }
+  })
 }
 
 function parseParameters(query: string, source: string): Map<string, string> {

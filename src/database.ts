@@ -1,7 +1,7 @@
 /** From settings to an adapter, opened once; the key-value store and the users on top. */
 import type { Adapter, Dialect, Query, Queryable, QueryParameters, Row, RunResult, TransactionOptions } from './adapter.ts'
 import { type DatabaseConfig, readSettings, type Settings } from './config.ts'
-import { atCaller, closedError } from './errors.ts'
+import { atCaller, closedError, DatabaseError } from './errors.ts'
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
 import { callQuery } from './queries.ts'
 import { assertOutside } from './scope.ts'
@@ -143,12 +143,22 @@ async function openAdapter(settings: Settings): Promise<Adapter> {
   try {
     // Looking first costs less than the lock, and a role that may not create tables can use those that are there.
     const { count } = await callQuery(adapter, 'countTables')
-    if (count < 2) await callQuery(adapter, 'createTables')
+    if (count < 2) await callQuery(adapter, 'createTables').catch(explainSchema)
     return adapter
   } catch (error) {
     await adapter.close()
     throw error
   }
+}
+
+function explainSchema(error: unknown): never {
+  if (!(error instanceof DatabaseError && error.code === 'insufficient_privilege')) throw error
+  throw new DatabaseError(
+    error.code,
+    `duolect's tables are not there, and the role may not create them: ${error.message}. Have an owner of the schema run ` +
+      'what "npx duolect schema --postgres" prints.',
+    { cause: error.cause }
+  )
 }
 
 let hasWarned = false

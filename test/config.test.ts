@@ -16,10 +16,11 @@ function read(config: unknown, env: Environment = {}): Settings {
   return readSettings(config as DatabaseConfig, env)
 }
 
-/** Checks those settings that are expected; the password is compared as the text that it gives. */
+/** Checks those settings that are expected; the password is compared as the text that it gives, the host alone. */
 function assertSettings(config: unknown, env: Environment, expected: Record<string, unknown>): void {
   const settings = read(config, env)
-  const actual: Record<string, unknown> = settings.dialect === 'postgres' ? { ...settings, password: settings.password() } : { ...settings }
+  const actual: Record<string, unknown> =
+    settings.dialect === 'postgres' ? { ...settings, ...settings.hosts[0], password: settings.password() } : { ...settings }
   assert.deepEqual(Object.fromEntries(Object.keys(expected).map(name => [name, actual[name]])), expected)
 }
 
@@ -855,5 +856,35 @@ describe('Opening', () => {
         assert.deepEqual(await warningsOf(env, config), [])
       })
     }
+  })
+})
+
+describe('Several hosts', () => {
+  test('are tried in their order, each with its port or the default', () => {
+    const settings = read('postgres://me@a:5433,b,[::1]:5434/db?target_session_attrs=read-write')
+    assert.deepEqual(settings.dialect === 'postgres' && [settings.hosts, settings.mustWrite, settings.location], [
+      [
+        { host: 'a', port: 5433 },
+        { host: 'b', port: 5432 },
+        { host: '::1', port: 5434 }
+      ],
+      true,
+      'postgres://me@a:5433,b:5432,[::1]:5434/db'
+    ])
+  })
+
+  test('may include a server that takes no writes unless target_session_attrs says otherwise', () => {
+    for (const [attributes, mustWrite] of [
+      ['', false],
+      ['?target_session_attrs=any', false],
+      ['?target_session_attrs=primary', true]
+    ] as const) {
+      assertSettings(`postgres://me@a,b/db${attributes}`, {}, { mustWrite })
+    }
+    assertRefused('postgres://me@a,b/db?target_session_attrs=standby', {}, /any, read-write or primary; got "standby"/)
+  })
+
+  test('must each be one', () => {
+    for (const hosts of ['a,', ',a', 'a,,b', 'a:5432:5433', 'a,b:0']) assertRefused(`postgres://me@${hosts}/db`, {}, /host|port/)
   })
 })

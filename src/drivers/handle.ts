@@ -7,6 +7,7 @@ import type { Timeouts } from '../config.ts'
 import { atCaller, closedError, DatabaseError, messageOf, withStatement } from '../errors.ts'
 import { assertOutside, runInScope } from '../scope.ts'
 import { type BoundStatement, bind, checkText } from '../statement.ts'
+import { isTraced, trace } from '../tracing.ts'
 
 /** What runs statements. Each method fails with a `DatabaseError`. */
 export interface Executor {
@@ -126,7 +127,8 @@ abstract class Handle implements Queryable {
   }
 
   /** Does a driver's work. Its error gets the statement, and a stack that leads to the caller. */
-  #settle<T>(what: Work, work: () => T | Promise<T>): T | Promise<T> {
+  #settle<T>(what: Work, task: () => T | Promise<T>): T | Promise<T> {
+    const work = isTraced() ? () => trace(this.dialect, what.statement.text, task) : task
     this.began()
     let result: T | Promise<T>
     try {

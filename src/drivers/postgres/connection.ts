@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Row } from '../../adapter.ts'
-import type { PostgresSettings } from '../../config.ts'
+import type { Host, PostgresSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
 import { isConnectionLost, postgresError } from './errors.ts'
 import { type PostgresValue, types } from './values.ts'
@@ -54,11 +54,19 @@ interface NativeClient {
 
 export type NativeConstructor = new (config: Record<string, unknown>) => NativeClient
 
+/** What of a client's configuration is looked at again. */
+interface ClientConfig {
+  readonly host: string
+  readonly port: number
+  readonly ssl: false | Record<string, unknown>
+  readonly [name: string]: unknown
+}
+
 // How to connect ------------------------------------------------------------------------------------------------
 
 /** What a client of `pg` is made with. Each setting is given, since `pg` would else look at PGHOST and its like. */
-export async function clientConfig(settings: PostgresSettings): Promise<Record<string, unknown>> {
-  const { host, port, user, password, database, applicationName, timeouts } = settings
+async function clientConfig(settings: PostgresSettings, { host, port }: Host): Promise<ClientConfig> {
+  const { user, password, database, applicationName, timeouts } = settings
   return {
     host,
     port,
@@ -159,11 +167,14 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
 /** How long the server gets to end a statement by itself, and again after we have cancelled it, in ms. */
 const MAX_GRACE = 5_000
 
+/** How long a server may take to answer whether it is there, in ms. */
+const PING_LIMIT = 1_000
+
 /** One connection. Statements that are issued while others run are sent at once and answered in order. */
 export class Connection {
   readonly #client: NativeClient
   readonly #Native: NativeConstructor
-  readonly #config: Record<string, unknown>
+  readonly #config: ClientConfig
   readonly #limit: number
   readonly #grace: number
   /** Why the connection was given up, where we know better than the socket. */
@@ -174,7 +185,7 @@ export class Connection {
   /** What waits for the server to be ready for the next statement. */
   readonly #onReady: (() => void)[] = []
 
-  private constructor(Native: NativeConstructor, config: Record<string, unknown>, settings: PostgresSettings) {
+  private constructor(Native: NativeConstructor, config: ClientConfig, settings: PostgresSettings) {
     this.#Native = Native
     this.#config = config
     this.#client = new Native(config)
@@ -188,16 +199,37 @@ export class Connection {
     this.#limit = settings.pooler ? query : query + this.#grace
   }
 
+  /** Connects to the first of the servers that answers, and takes writes where that is wanted. */
   static async open(Native: NativeConstructor, settings: PostgresSettings): Promise<Connection> {
-    const config = await clientConfig(settings)
-    const connection = new Connection(Native, config, settings)
+    const failures: DatabaseError[] = []
+    for (const host of settings.hosts) {
+      try {
+        return await Connection.#openAt(Native, settings, host)
+      } catch (error) {
+        failures.push(explainConnecting(error, settings))
+      }
+    }
+    // That a server is a standby says less than why the other could not be reached.
+    throw failures.find(({ code }) => code !== 'read_only') ?? failures[0]
+  }
+
+  static async #openAt(Native: NativeConstructor, settings: PostgresSettings, host: Host): Promise<Connection> {
+    const connection = new Connection(Native, await clientConfig(settings, host), settings)
     try {
       await connection.#client.connect()
+      if (settings.mustWrite && !(await connection.#takesWrites())) {
+        throw new DatabaseError('read_only', 'the server takes no writes, but target_session_attrs wants one that does')
+      }
       return connection
     } catch (error) {
       connection.destroy()
-      throw explainConnecting(error, settings)
+      throw error
     }
+  }
+
+  async #takesWrites(): Promise<boolean> {
+    const { rows } = await this.query('SHOW transaction_read_only', [], undefined)
+    return rows[0]?.transaction_read_only === 'off'
   }
 
   /** Whether the connection is of no more use. */
@@ -270,7 +302,7 @@ export class Connection {
   /** Asks the server, over a connection of its own, to end what runs on this one. */
   #cancel(): void {
     const { connection } = new this.#Native(this.#config)
-    const { host, port, ssl } = this.#config as { host: string; port: number; ssl: unknown }
+    const { host, port, ssl } = this.#config
     const send = () => connection.cancel(this.#client.processID, this.#client.secretKey)
     connection.on('connect', () => (ssl === false ? send() : connection.requestSsl()))
     connection.on('sslconnect', send)
@@ -283,6 +315,19 @@ export class Connection {
   #lose(): void {
     this.#isLost = true
     for (const settle of this.#onReady.splice(0)) settle()
+  }
+
+  /** Whether the server still answers, and soon. Told by a round trip, as a socket may have died without a word. */
+  async isAlive(): Promise<boolean> {
+    const timer = setTimeout(() => this.destroy(), PING_LIMIT)
+    try {
+      await this.script('')
+    } catch {
+      this.destroy()
+    } finally {
+      clearTimeout(timer)
+    }
+    return !this.#isLost
   }
 
   /** Lets the process end while the connection is idle. */

@@ -137,6 +137,11 @@ function changesOf({ command, rowCount }: Answer): RunResult {
   return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
 }
 
+/** A primary that became a standby takes no writes any more: the next connection may find the new primary. */
+function leaveStandby(connection: Connection, error: unknown): void {
+  if (error instanceof DatabaseError && error.code === 'read_only') connection.destroy()
+}
+
 function ownTransaction(): DatabaseError {
   return new DatabaseError(
     'invalid_transaction_termination',
@@ -204,6 +209,9 @@ class PostgresDriver implements Driver {
       const answer = await work(connection)
       if (answer.inTransaction) throw ownTransaction()
       return answer
+    } catch (error) {
+      leaveStandby(connection, error)
+      throw error
     } finally {
       if (!connection.isLost && connection.inTransaction) await connection.script('ROLLBACK').catch(() => connection.destroy())
       this.#pool.release(connection)
@@ -219,7 +227,7 @@ class PostgresDriver implements Driver {
       this.#pool.release(connection)
       throw error
     }
-    return new PostgresSession(connection, this.#names, () => this.#pool.release(connection))
+    return new PostgresSession(connection, this.#names, !options.readOnly, () => this.#pool.release(connection))
   }
 
   #beginText({ isolation, readOnly }: TransactionOptions): string {
@@ -242,10 +250,13 @@ class PostgresSession implements Session {
   readonly #connection: Connection
   readonly #names: StatementNames
   readonly #release: () => void
+  readonly #mayWrite: boolean
   #isReleased = false
   #hasChangedTables = false
+  #metStandby = false
 
-  constructor(connection: Connection, names: StatementNames, release: () => void) {
+  constructor(connection: Connection, names: StatementNames, mayWrite: boolean, release: () => void) {
+    this.#mayWrite = mayWrite
     this.#connection = connection
     this.#names = names
     this.#release = release
@@ -276,6 +287,7 @@ class PostgresSession implements Session {
       if (!answer.inTransaction) throw ownTransaction()
       return answer
     } catch (error) {
+      this.#metStandby ||= this.#mayWrite && error instanceof DatabaseError && error.code === 'read_only'
       if (!(error instanceof StaleStatement)) throw error
       if (error.reason.code !== 'feature_not_supported') throw error.reason
       throw new DatabaseError('serialization_failure', 'A table was changed since the statement was prepared; run the transaction again.', {
@@ -333,6 +345,7 @@ class PostgresSession implements Session {
 
   async rollback(): Promise<void> {
     if (this.#isReleased) return
+    if (this.#metStandby) this.#connection.destroy()
     if (!this.#connection.isLost) await this.#connection.script('ROLLBACK').catch(() => this.#connection.destroy())
     this.#giveBack()
   }

@@ -5,6 +5,12 @@ import type { Connection } from './connection.ts'
 /** How long an unused connection stays open, in ms. */
 const IDLE_LIMIT = 30_000
 
+/**
+ * How long an unused connection is trusted, in ms. A function that was frozen, or a network that forgot, leaves
+ * sockets behind that are dead without having said so; a statement would be lost on them.
+ */
+const TRUSTED_FOR = 5_000
+
 interface Waiter {
   resolve(connection: Connection): void
   reject(error: unknown): void
@@ -51,17 +57,25 @@ export class Pool {
     }
   }
 
-  #takeIdle(): Connection | undefined {
+  /** The connection that came back last, at once; or as a promise when it has to be looked at first. */
+  #takeIdle(): Connection | Promise<Connection> | undefined {
     while (true) {
       const idle = this.#idle.pop()
       if (idle === undefined) return undefined
-      if (idle.connection.isLost) {
+      const { connection, since } = idle
+      if (connection.isLost) {
         this.#size--
         continue
       }
-      idle.connection.ref()
-      return idle.connection
+      connection.ref()
+      return performance.now() - since < TRUSTED_FOR ? connection : this.#takeChecked(connection)
     }
+  }
+
+  async #takeChecked(connection: Connection): Promise<Connection> {
+    if (await connection.isAlive()) return connection
+    this.#size--
+    return (await this.#takeIdle()) ?? this.#openOrWait()
   }
 
   #openOrWait(): Promise<Connection> {
