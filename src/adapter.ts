@@ -18,7 +18,7 @@ export type Query = string | Sql
 /** The parameters of a text: an array for `$1`, an object for `:name`. */
 export type QueryParameters = readonly unknown[] | Readonly<Record<string, unknown>>
 
-/** What a statement that returns no rows did. */
+/** What a statement did. */
 export interface RunResult {
   /** How many rows were inserted, updated or deleted. */
   changes: number

@@ -143,6 +143,26 @@ export function atCaller<E>(error: E): E {
   return error
 }
 
+/** The same error for another call, with a stack and a statement of its own. */
+export function copyOf(error: unknown): unknown {
+  if (!(error instanceof DatabaseError)) return error
+  const { code, message, cause, isRetryable, constraint, table, column, detail } = error
+  return new DatabaseError(code, message, { cause, isRetryable, constraint, table, column, detail })
+}
+
+/**
+ * The error for a write that commits by itself: when the connection broke after it was sent, it may have taken
+ * effect. Returns other errors as they are.
+ */
+export function asLostCommit(error: unknown): unknown {
+  if (!(error instanceof DatabaseError && error.code === 'connection_failure' && !error.isRetryable)) return error
+  return new DatabaseError(
+    'commit_unknown',
+    'The connection broke before the commit was answered, so it may have taken effect or not. Look before you repeat it.',
+    { cause: error }
+  )
+}
+
 /** The error for a use after close(). */
 export function closedError(): DatabaseError {
   return new DatabaseError('closed', 'The database was closed; make a new one with createDatabase().')

@@ -15,7 +15,7 @@ export interface Statement {
   readonly names: readonly string[] | undefined
   /** How many values the caller has to give. */
   readonly count: number
-  /** Which value each placeholder takes, in order of the text. Empty entries mean a gap for the caller's error. */
+  /** Which value each placeholder takes, in order of the text. */
   readonly uses: readonly number[]
   /** Where in the caller's text each of them stands. */
   readonly positions: readonly number[]
@@ -259,7 +259,7 @@ const TOKEN: Record<Dialect, RegExp> = {
   ])
 }
 
-/** `:name`. A colon after a name, a number or a bracket is a slice or a cast, never a parameter. */
+/** `:name`. A colon behind a name, a number or a bracket is that of a slice or a cast. */
 const NAMED = /:([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)/y
 const BEFORE_SLICE = /[\w$\])"\u0080-\uffff]/
 

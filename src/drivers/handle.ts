@@ -21,9 +21,8 @@ export interface Executor {
 
 /** A connection that a transaction has for itself, from its BEGIN on. */
 export interface Session extends Executor {
-  savepoint(name: string): void | Promise<void>
-  releaseSavepoint(name: string): void | Promise<void>
-  rollbackToSavepoint(name: string): void | Promise<void>
+  /** Runs the text of a savepoint. */
+  control(text: string): void | Promise<void>
   /** Commits and gives the connection back. */
   commit(): Promise<void>
   /** Rolls back and gives the connection back. Never fails: a connection that cannot roll back is closed. */
@@ -37,6 +36,18 @@ export interface Driver extends Executor {
   begin(options: TransactionOptions): Promise<Session>
   /** Waits for what runs, then closes. Called once. */
   close(): Promise<void>
+}
+
+/** How many rows an iteration takes at a time. */
+export const PORTION = 100
+
+/** The error for a statement that left another transaction state behind than it found. */
+export function ownTransaction(): DatabaseError {
+  return new DatabaseError(
+    'invalid_transaction_termination',
+    'A statement began or ended a transaction by itself; use transaction(), which does both. What was open has been rolled back; ' +
+      'what it committed stays.'
+  )
 }
 
 abstract class Handle implements Queryable {
@@ -54,6 +65,9 @@ abstract class Handle implements Queryable {
   protected abstract check(): void
   /** Fails when an iteration that has begun must not go on. */
   protected checkAlive(): void {}
+  /** Told of an iteration's beginning and end. */
+  protected iterationBegan(_iteration: Iteration): void {}
+  protected iterationEnded(_iteration: Iteration): void {}
   /** Told of each statement that the database refused. */
   protected failed(_error: unknown): void {}
   /** Told when a statement begins, and when it has ended. */
@@ -95,15 +109,27 @@ abstract class Handle implements Queryable {
     this.check()
     const bound = bind(query, parameters, this.dialect)
     const portions = this.#executor.stream(bound)[Symbol.asyncIterator]()
+    const iteration: Iteration = {
+      isAsked: true,
+      since: performance.now(),
+      isOver: false,
+      end: async () => void (await portions.return?.())
+    }
+    this.iterationBegan(iteration)
     try {
       while (true) {
+        iteration.isAsked = true
         const portion = await this.#settle(bound, () => portions.next())
+        iteration.isAsked = false
+        iteration.since = performance.now()
         if (portion.done) return
         yield* portion.value as T[]
+        if (iteration.isOver) throw closedError()
         this.checkAlive()
       }
     } finally {
-      await portions.return?.()
+      this.iterationEnded(iteration)
+      await iteration.end()
     }
   }
 
@@ -158,6 +184,17 @@ abstract class Handle implements Queryable {
   }
 }
 
+/** A loop over rows. */
+interface Iteration {
+  /** Whether the loop waits for rows, and since when it does not, in ms of the monotonic clock. */
+  isAsked: boolean
+  since: number
+  /** Whether it was ended from outside. */
+  isOver: boolean
+  /** Frees what it holds. */
+  end(): Promise<void>
+}
+
 /** What is being done, for its error. */
 interface Work {
   readonly statement: { readonly text: string }
@@ -174,6 +211,8 @@ function wrongCount(code: 'no_data_found' | 'too_many_rows', message: string, qu
 export class HandleOfDriver extends Handle implements Adapter {
   readonly #driver: Driver
   readonly #timeouts: Timeouts
+  readonly #iterations = new Set<Iteration>()
+  readonly #transactions = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
 
   constructor(driver: Driver, timeouts: Timeouts) {
@@ -187,9 +226,27 @@ export class HandleOfDriver extends Handle implements Adapter {
     assertOutside(this)
   }
 
+  protected override iterationBegan(iteration: Iteration): void {
+    this.#iterations.add(iteration)
+  }
+
+  protected override iterationEnded(iteration: Iteration): void {
+    this.#iterations.delete(iteration)
+  }
+
   async transaction<T>(body: (tx: Queryable) => T | PromiseLike<T>, options: TransactionOptions = {}): Promise<T> {
     this.check()
     checkTransaction(body, options)
+    const work = this.#attempts(body, options)
+    this.#transactions.add(work)
+    try {
+      return await work
+    } finally {
+      this.#transactions.delete(work)
+    }
+  }
+
+  async #attempts<T>(body: (tx: Queryable) => T | PromiseLike<T>, options: TransactionOptions): Promise<T> {
     for (let retriesLeft = options.retries ?? 0; ; retriesLeft--) {
       try {
         return await this.#attempt(body, options)
@@ -204,19 +261,19 @@ export class HandleOfDriver extends Handle implements Adapter {
     const session = await this.#driver.begin(options).catch(error => {
       throw atCaller(error)
     })
-    const activity: Activity = { running: 0, since: Date.now() }
+    const activity: Activity = { running: 0, since: Date.now(), isOver: false }
     const tx = new TransactionHandle(this.dialect, this.isLocal, session, activity, 0)
     const limit = new IdleLimit(this.#timeouts.query, activity)
     try {
       const result = await Promise.race([runInScope(this, () => body(tx)), limit.exceeded])
-      tx.end()
-      tx.assertIntact()
+      tx.assertComplete()
+      activity.isOver = true
       await session.commit().catch(error => {
         throw atCaller(error)
       })
       return result
     } catch (error) {
-      tx.end()
+      activity.isOver = true
       // After a commit() that failed there is nothing to roll back, and the session knows.
       await session.rollback()
       throw error
@@ -232,11 +289,29 @@ export class HandleOfDriver extends Handle implements Adapter {
       } catch (error) {
         return Promise.reject(error)
       }
-      this.#closing = this.#driver.close()
+      this.#closing = this.#closeAll()
     }
     return this.#closing
   }
+
+  async #closeAll(): Promise<void> {
+    await Promise.allSettled(this.#transactions)
+    // A loop that goes on is waited for; one that was left without a word would be waited for for ever.
+    while (this.#iterations.size > 0) {
+      for (const iteration of this.#iterations) {
+        if (iteration.isAsked || performance.now() - iteration.since < ABANDONED_AFTER) continue
+        iteration.isOver = true
+        this.#iterations.delete(iteration)
+        await iteration.end()
+      }
+      await new Promise(resolve => setTimeout(resolve, 10))
+    }
+    await this.#driver.close()
+  }
 }
+
+/** When close() takes a loop that asks for no more rows for abandoned, in ms. */
+const ABANDONED_AFTER = 1_000
 
 const ISOLATIONS: readonly unknown[] = [undefined, 'read committed', 'repeatable read', 'serializable']
 const OPTIONS: readonly string[] = ['isolation', 'readOnly', 'retries']
@@ -244,6 +319,9 @@ const OPTIONS: readonly string[] = ['isolation', 'readOnly', 'retries']
 function checkTransaction(body: unknown, options: TransactionOptions): void {
   if (typeof body !== 'function') {
     throw new DatabaseError('invalid_parameter', `transaction() expects a function of the transaction's handle, got ${typeof body}.`)
+  }
+  if (typeof options !== 'object' || options === null) {
+    throw new DatabaseError('invalid_parameter', 'transaction() expects its options as an object.')
   }
   const unknown = Object.keys(options).find(name => !OPTIONS.includes(name))
   if (unknown !== undefined) {
@@ -269,12 +347,14 @@ function isWorthRepeating(error: unknown): boolean {
 
 // The handle of a transaction -----------------------------------------------------------------------------------
 
-/** Whether a transaction does something, its savepoints included. */
+/** What a transaction does, its savepoints included. */
 interface Activity {
   /** How many statements are on their way. */
   running: number
   /** When the last one ended, in ms since 1970. */
   since: number
+  /** Whether the whole transaction has ended. */
+  isOver: boolean
 }
 
 class TransactionHandle extends Handle {
@@ -294,7 +374,7 @@ class TransactionHandle extends Handle {
   }
 
   protected override checkAlive(): void {
-    if (this.#hasEnded) {
+    if (this.#hasEnded || this.#activity.isOver) {
       throw new DatabaseError('wrong_handle', 'The transaction of this handle has ended; await everything inside of its body.')
     }
   }
@@ -321,8 +401,21 @@ class TransactionHandle extends Handle {
     )
   }
 
+  /** Fails when what was done cannot be committed. */
+  assertComplete(): void {
+    if (this.#child !== undefined) {
+      throw new DatabaseError(
+        'wrong_handle',
+        'A nested transaction is still open at the end of its outer one; await it inside of the body.'
+      )
+    }
+    this.assertIntact()
+  }
+
   protected override failed(error: unknown): void {
-    this.#failure ??= error
+    // A parameter that was refused was not sent, so the database knows nothing of it.
+    const wasSent = !(error instanceof DatabaseError && error.code === 'invalid_parameter' && error.cause === undefined)
+    if (wasSent) this.#failure ??= error
   }
 
   protected override began(): void {
@@ -334,25 +427,18 @@ class TransactionHandle extends Handle {
     this.#activity.since = Date.now()
   }
 
-  /** Ends the handle's use. */
-  end(): void {
-    this.#hasEnded = true
-  }
-
   async transaction<T>(body: (tx: Queryable) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
     this.check()
+    checkTransaction(body, options ?? {})
     if (options !== undefined && Object.values(options).some(value => value !== undefined)) {
       throw new DatabaseError('invalid_parameter', 'A nested transaction has no options of its own; give them to the outermost.')
     }
-    checkTransaction(body, {})
     const name = `duolect_${this.#depth + 1}`
     const child = new TransactionHandle(this.dialect, this.isLocal, this.#session, this.#activity, this.#depth + 1)
     this.#child = child
     try {
-      await this.#session.savepoint(name)
-      const result = await this.#inSavepoint(name, child, body)
-      await this.#session.releaseSavepoint(name)
-      return result
+      await this.#session.control(`SAVEPOINT ${name}`)
+      return await this.#inSavepoint(name, child, body)
     } finally {
       this.#child = undefined
     }
@@ -361,13 +447,15 @@ class TransactionHandle extends Handle {
   async #inSavepoint<T>(name: string, child: TransactionHandle, body: (tx: Queryable) => T | PromiseLike<T>): Promise<T> {
     try {
       const result = await body(child)
-      child.end()
-      child.assertIntact()
+      child.assertComplete()
+      child.checkAlive()
+      await this.#session.control(`RELEASE ${name}`)
       return result
     } catch (error) {
-      child.end()
-      if (!this.#hasEnded) await this.#session.rollbackToSavepoint(name)
+      if (!this.#activity.isOver) await this.#session.control(`ROLLBACK TO ${name}; RELEASE ${name}`)
       throw error
+    } finally {
+      child.#hasEnded = true
     }
   }
 }

@@ -6,7 +6,7 @@
  * set in one statement, a change whose key was changed meanwhile is made again; else the turn is one transaction.
  */
 import type { JsonValue, Queryable } from '../adapter.ts'
-import { DatabaseError } from '../errors.ts'
+import { asLostCommit, copyOf, DatabaseError } from '../errors.ts'
 import { callQuery, swapValuesText, type ValueChange } from '../queries.ts'
 
 /** The stored value of one key while the turn's calls are applied to it. */
@@ -91,6 +91,8 @@ export interface Call {
   apply(slot: Slot): unknown
   resolve(result: unknown): void
   reject(error: unknown): void
+  /** How long the text is that it stores. */
+  readonly size: number
   /** Calls that must be stored together or not at all. */
   readonly group?: object
 }
@@ -105,6 +107,9 @@ const MAX_LOSSES = 4
 
 /** After so many with the lock the call fails. */
 const MAX_LOSSES_LOCKED = 100
+
+/** How much text one write takes, in characters; a statement is one text, and Node's have a limit. */
+const MAX_BATCH_SIZE = 32 * 1024 * 1024
 
 export class Batch {
   readonly #handle: Queryable
@@ -128,9 +133,9 @@ export class Batch {
     this.#isTransaction = isTransaction
   }
 
-  /** Whether an earlier call on the key is not yet answered. */
-  holds(key: string): boolean {
-    return this.#waiting.has(key) || this.#writing.has(key)
+  /** Whether a read of the key may go its own way: nothing waits that it could overtake, or be overtaken by. */
+  isFree(key: string): boolean {
+    return !this.#isScheduled && !this.#writing.has(key)
   }
 
   /** Adds a call to this turn. */
@@ -146,7 +151,7 @@ export class Batch {
 
   /** Resolves when all calls that were made so far are answered. */
   settled(): Promise<void> {
-    const waiting = [...this.#waiting.keys()].map(key => this.add({ key, kind: 'read', apply: () => undefined }))
+    const waiting = [...this.#waiting.keys()].map(key => this.add({ key, kind: 'read', size: 0, apply: () => undefined }))
     return Promise.allSettled([...waiting, this.#written, ...this.#reading.values()]).then(() => undefined)
   }
 
@@ -162,8 +167,16 @@ export class Batch {
   #flush(): void {
     const reads: Chain[] = []
     const writes: Chain[] = []
+    let size = 0
+    const groups = new Set<object>()
     for (const [key, chain] of this.#waiting) {
       if (this.#writing.has(key)) continue
+      // What does not fit into one statement waits for the next, but a group stays together.
+      if (size > MAX_BATCH_SIZE && !chain.some(({ group }) => group !== undefined && groups.has(group))) continue
+      for (const call of chain) {
+        size += call.size
+        if (call.group !== undefined) groups.add(call.group)
+      }
       const onlyReads = chain.every(call => call.kind === 'read')
       // While one write is on its way, the next gathers.
       if (!onlyReads && this.#isWriting) continue
@@ -269,7 +282,7 @@ export class Batch {
         if (change.text === undefined) removed.push(key)
         else entries.push([key, change.text])
       }
-      if (entries.length > 0) await callQuery(tx, 'putValues', { entries, now: new Date() })
+      for (const portion of inPortions(entries)) await callQuery(tx, 'putValues', { entries: portion, now: new Date() })
       if (removed.length > 0) await callQuery(tx, 'deleteValues', { keys: removed })
       return outcomes
     }
@@ -304,7 +317,8 @@ export class Batch {
       }
       throw new DatabaseError('serialization_failure', 'A key of the store was changed by others again and again; try again.')
     }
-    return this.#isTransaction ? swap(this.#handle) : this.#handle.transaction(swap)
+    // At another level, what the others have changed would be an error instead of a loss.
+    return this.#isTransaction ? swap(this.#handle) : this.#handle.transaction(swap, { isolation: 'read committed' })
   }
 
   async #compareAndSet(
@@ -331,9 +345,9 @@ export class Batch {
       else if (old === undefined) changes.push(['add', key, null, text])
       else changes.push(['swap', key, old, text])
     }
-    if (changes.length > 0) {
-      const text = swapValuesText(handle) as string
-      const stored = await handle.all<{ key: string }>(text, { changes, now: new Date() }).catch(explainLostCommit)
+    const text = swapValuesText(handle) as string
+    for (const portion of inPortions(changes)) {
+      const stored = await handle.all<{ key: string }>(text, { changes: portion, now: new Date() }).catch(explainLostCommit)
       for (const { key } of stored) {
         outcomes.push(...(pending.get(key)?.told ?? []))
         pending.delete(key)
@@ -355,10 +369,7 @@ export class Batch {
 
 /** To the adapter a statement that returns rows is one that reads. */
 function explainLostCommit(error: unknown): never {
-  if (!(error instanceof DatabaseError && error.code === 'connection_failure' && !error.isRetryable)) throw error
-  throw new DatabaseError('commit_unknown', 'The connection broke before the change was answered, so it may have been stored or not.', {
-    cause: error
-  })
+  throw asLostCommit(error)
 }
 
 function keyOf(chain: Chain): string {
@@ -386,12 +397,29 @@ function answerReads(chains: readonly Chain[], texts: ReadonlyMap<string, string
   for (const chain of chains) tellAll(applyAll(chain, new Slot(texts.get(keyOf(chain)))))
 }
 
+/** Cuts what is to be sent where one statement would get too long: in one portion nearly always. */
+function* inPortions<T extends readonly (string | null)[]>(entries: readonly T[]): Generator<T[], void, undefined> {
+  let portion: T[] = []
+  let size = 0
+  for (const entry of entries) {
+    const length = entry.reduce((sum, text) => sum + (text?.length ?? 0), 0)
+    if (portion.length > 0 && size + length > MAX_BATCH_SIZE) {
+      yield portion
+      portion = []
+      size = 0
+    }
+    portion.push(entry)
+    size += length
+  }
+  if (portion.length > 0) yield portion
+}
+
 function tellAll(outcomes: readonly Outcome[]): void {
   for (const tell of outcomes) tell()
 }
 
 function rejectAll(chains: readonly Chain[], error: unknown): void {
-  for (const chain of chains) for (const call of chain) call.reject(error)
+  for (const chain of chains) for (const call of chain) call.reject(copyOf(error))
 }
 
 /** Whether the error may come from one of the statement's values, rather than from the database's state. */

@@ -3,8 +3,8 @@ import { atCaller, DatabaseError } from '../errors.ts'
 import { toJson } from '../json.ts'
 import { callQuery } from '../queries.ts'
 import { assertOutside } from '../scope.ts'
-import { Batch, parseStored, type Slot } from './batch.ts'
-import { DEFAULT_MAX_VALUE_BYTES, MAX_GAP, MAX_KEY_BYTES } from './limits.ts'
+import { Batch, type Call, parseStored, type Slot } from './batch.ts'
+import { DEFAULT_MAX_VALUE_BYTES, MAX_GAP, MAX_KEY_BYTES, MAX_TOTAL_LENGTH } from './limits.ts'
 import { deleteAt, getAt, type Part, type Path, parsePath, setAt } from './path.ts'
 
 /** An entry of `list`. */
@@ -89,7 +89,7 @@ export class Store implements KeyValueStore {
 
   async get<T = unknown>(key: string, path?: Path): Promise<T | null> {
     const parts = this.#check(key, path)
-    if (this.#handle.isLocal && !this.#batch.holds(key)) {
+    if (this.#handle.isLocal && this.#batch.isFree(key)) {
       const row = await callQuery(this.#handle, 'findValue', { key })
       return (row === undefined ? null : getAt(parseStored(row.value ?? 'null'), parts).value) as T | null
     }
@@ -99,21 +99,26 @@ export class Store implements KeyValueStore {
   async set(key: string, value: unknown, path?: Path): Promise<void> {
     const parts = this.#check(key, path)
     const text = this.#toText(value)
-    if (parts.length === 0) return this.#perform(key, 'replace', slot => slot.replace(text))
+    if (parts.length === 0) return this.#perform(key, 'replace', slot => slot.replace(text), { size: text.length })
     const growth = text.length + growthBy(parts)
-    return this.#perform(key, 'change', slot => {
-      const part = JSON.parse(text) as JsonValue
-      if (mayExceed(slot.maxLength + growth, this.#maxValueBytes)) {
-        // Near the limit the new value is measured before the old one is given up.
-        const grown = setAt(slot.copy(), parts, part)
-        const whole = JSON.stringify(grown)
-        this.#checkSize(whole)
-        slot.replace(whole)
-      } else {
-        // setAt() changes nothing when it fails.
-        slot.change(setAt(slot.value, parts, part), growth)
-      }
-    })
+    return this.#perform(
+      key,
+      'change',
+      slot => {
+        const part = JSON.parse(text) as JsonValue
+        if (mayExceed(slot.maxLength + growth, this.#maxValueBytes)) {
+          // Near the limit the new value is measured before the old one is given up.
+          const grown = setAt(slot.copy(), parts, part)
+          const whole = JSON.stringify(grown)
+          this.#checkSize(whole)
+          slot.replace(whole)
+        } else {
+          // setAt() changes nothing when it fails.
+          slot.change(setAt(slot.value, parts, part), growth)
+        }
+      },
+      { size: text.length }
+    )
   }
 
   async delete(key: string, path?: Path): Promise<boolean> {
@@ -168,17 +173,23 @@ export class Store implements KeyValueStore {
       this.#check(key, undefined)
       texts.set(key, this.#toText(value))
     }
+    const total = [...texts.values()].reduce((sum, text) => sum + text.length, 0)
+    if (total > MAX_TOTAL_LENGTH) {
+      throw new DatabaseError(
+        'invalid_value',
+        `kvs.setMany() takes ${MAX_TOTAL_LENGTH} characters of JSON at most, got ${total}. Split it.`
+      )
+    }
     const group = {}
-    await Promise.all([...texts].map(([key, text]) => this.#perform(key, 'replace', slot => slot.replace(text), group)))
+    await Promise.all(
+      [...texts].map(([key, text]) => this.#perform(key, 'replace', slot => slot.replace(text), { size: text.length, group }))
+    )
   }
 
   async *list<T = unknown>(options: ListOptions = {}): AsyncGenerator<Entry<T>, void, undefined> {
     this.#checkUse?.()
     checkListOptions(options)
     const { prefix = '', after = '', limit = Infinity } = options
-    if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) {
-      throw new DatabaseError('invalid_parameter', 'kvs.list() expects limit to be a whole number from 0.')
-    }
     await this.flush()
     const end = endOfPrefix(prefix)
     let last = after
@@ -199,12 +210,12 @@ export class Store implements KeyValueStore {
 
   async #perform<T>(
     key: string,
-    kind: 'read' | 'change' | 'remove' | 'replace',
+    kind: Call['kind'],
     apply: (slot: Slot) => unknown,
-    group?: object
+    { size = 0, group }: { size?: number; group?: object } = {}
   ): Promise<T> {
     try {
-      return await this.#batch.add<T>({ key, kind, apply, ...(group && { group }) })
+      return await this.#batch.add<T>({ key, kind, apply, size, ...(group && { group }) })
     } catch (error) {
       throw atCaller(error)
     }
@@ -243,8 +254,11 @@ function mayExceed(length: number, bytes: number): boolean {
 function growthBy(parts: readonly Part[]): number {
   let growth = 0
   for (const part of parts) {
-    // A name is escaped at worst as \u0000 for each character; an index may fill the gap before it with null.
-    growth += typeof part === 'string' ? part.length * 6 + 6 : typeof part === 'number' ? Math.min(part, MAX_GAP) * 5 + 6 : 6
+    // A name is escaped at worst as \u0000 for each character. An index, which a name of digits is in an array, may
+    // fill the gap before it with null.
+    const name = typeof part === 'symbol' ? '-' : String(part)
+    const gap = /^\d+$/.test(name) ? Math.min(Number(name), MAX_GAP) * 5 : 0
+    growth += name.length * 6 + 6 + gap
   }
   return growth
 }
@@ -262,7 +276,10 @@ function checkListOptions(options: unknown): void {
   if (typeof options !== 'object' || options === null) throw refuse('an object of options')
   for (const [name, value] of Object.entries(options)) {
     if (!['prefix', 'after', 'limit'].includes(name)) throw refuse(`prefix, after and limit, not "${name}"`)
-    if (name !== 'limit' && value !== undefined && typeof value !== 'string') throw refuse(`${name} to be a text`)
+    if (value === undefined) continue
+    if (name === 'limit') {
+      if (value !== Infinity && !(Number.isInteger(value) && value >= 0)) throw refuse('limit to be a whole number from 0')
+    } else if (typeof value !== 'string') throw refuse(`${name} to be a text`)
   }
 }
 

@@ -14,3 +14,6 @@ export const MAX_GAP = 10_000
 
 /** What one call may fill with null, over all of its indexes. */
 export const MAX_FILL = 100_000
+
+/** What one `setMany` may take, in characters of JSON: it is stored by one statement, which is one text. */
+export const MAX_TOTAL_LENGTH = 64 * 1024 * 1024

@@ -135,7 +135,7 @@ export function explainConnecting(error: unknown, settings: PostgresSettings): D
   const text = isServers ? known.message : reason || (error as { code?: string }).code || 'no reason was given'
   return new DatabaseError(
     known.code,
-    `Cannot connect to ${settings.location}: ${text}.${advise(error, reason, settings)}`.replace('..', '.'),
+    `Cannot connect to ${settings.location}: ${text.replace(/\.$/, '')}.${advise(error, reason, settings)}`,
     {
       cause: isServers ? known.cause : error,
       isRetryable: known.code === 'connection_failure' || known.code === 'too_many_connections'
@@ -167,6 +167,15 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
 /** How long the server gets to end a statement by itself, and again after we have cancelled it, in ms. */
 const MAX_GRACE = 5_000
 
+/** The longest that a timer of Node waits. */
+const MAX_TIMER = 2 ** 31 - 1
+
+/** A statement on its way. */
+interface Sent {
+  /** Called when the server is ready for the next one. */
+  onReady: (() => void) | undefined
+}
+
 /** How long a server may take to answer whether it is there, in ms. */
 const PING_LIMIT = 1_000
 
@@ -177,13 +186,15 @@ export class Connection {
   readonly #config: ClientConfig
   readonly #limit: number
   readonly #grace: number
+  readonly #closeLimit: number
   /** Why the connection was given up, where we know better than the socket. */
   #reason: DatabaseError | undefined
   #isLost = false
-  /** How many statements the server has answered. */
-  #answered = 0
-  /** What waits for the server to be ready for the next statement. */
-  readonly #onReady: (() => void)[] = []
+  /** Whether a request to cancel is on its way, which could meet the next statement. */
+  #isSpent = false
+  /** The statements that were sent and are not answered, the oldest first; and the time that the oldest has. */
+  readonly #sent: Sent[] = []
+  #timer: NodeJS.Timeout | undefined
 
   private constructor(Native: NativeConstructor, config: ClientConfig, settings: PostgresSettings) {
     this.#Native = Native
@@ -196,7 +207,8 @@ export class Connection {
     const { query } = settings.timeouts
     this.#grace = Math.min(MAX_GRACE, query)
     // The server ends a statement by itself at its limit; a pooler does not pass that limit on.
-    this.#limit = settings.pooler ? query : query + this.#grace
+    this.#limit = Math.min(settings.pooler ? query : query + this.#grace, MAX_TIMER)
+    this.#closeLimit = settings.timeouts.connect || MAX_GRACE
   }
 
   /** Connects to the first of the servers that answers, and takes writes where that is wanted. */
@@ -237,6 +249,11 @@ export class Connection {
     return this.#isLost
   }
 
+  /** Whether it may be given to the next user. */
+  get isReusable(): boolean {
+    return !this.#isLost && !this.#isSpent
+  }
+
   /** Whether a transaction is open, failed or not, as of the last answer. */
   get inTransaction(): boolean {
     return this.#client.getTransactionStatus() !== 'I'
@@ -257,53 +274,62 @@ export class Connection {
       // Nothing was sent, so outside of a transaction the call can be made again.
       throw this.#reason ?? new DatabaseError('connection_failure', 'The connection to Postgres was lost.', { isRetryable: true })
     }
-    const timer = this.#limit === 0 ? undefined : setTimeout(() => this.#exceeded(), this.#limit)
     try {
       return await this.#ask(query)
     } catch (error) {
       if (isConnectionLost(error)) this.destroy()
       throw this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, query.text)
-    } finally {
-      clearTimeout(timer)
     }
   }
 
   #ask(query: NativeQuery): Promise<Answer> {
     return new Promise((resolve, reject) => {
+      const statement: Sent = { onReady: undefined }
+      this.#sent.push(statement)
+      if (this.#sent.length === 1) this.#startTimer()
       this.#client.query(query, (error, result) => {
         // An error comes before the server says what became of the transaction.
-        if (error && !this.#isLost) this.#onReady.push(() => reject(error))
+        if (error && !this.#isLost) statement.onReady = () => reject(error)
         else if (error) reject(error)
         else resolve({ command: result.command, rowCount: result.rowCount, rows: result.rows, inTransaction: this.inTransaction })
       })
     })
   }
 
+  /** The server has answered the oldest of the statements that were sent; the next one's time begins. */
   #ready(): void {
-    this.#answered++
-    // Each statement has its own answer, so at most one error waits.
-    this.#onReady.shift()?.()
+    clearTimeout(this.#timer)
+    this.#sent.shift()?.onReady?.()
+    if (this.#sent.length > 0) this.#startTimer()
+  }
+
+  #startTimer(): void {
+    if (this.#limit > 0) this.#timer = setTimeout(() => this.#exceeded(), this.#limit)
   }
 
   /** A statement got no answer in time: it is cancelled on the server, and the connection given up if that does not help. */
   #exceeded(): void {
-    this.#cancel()
-    const answered = this.#answered
-    setTimeout(() => {
-      if (this.#isLost || this.#answered > answered) return
+    const [statement] = this.#sent
+    this.#isSpent = true
+    this.#cancel(statement)
+    this.#timer = setTimeout(() => {
       this.#reason = new DatabaseError(
         'connection_failure',
-        'Postgres did not answer within the limit (timeouts.query), nor after the statement was cancelled; the connection was closed.'
+        'Postgres did not answer within the limit (timeouts.query), nor after the statement was cancelled; the connection was closed. ' +
+          'What was sent may have taken effect or not.'
       )
       this.destroy()
-    }, this.#grace).unref()
+    }, this.#grace)
   }
 
   /** Asks the server, over a connection of its own, to end what runs on this one. */
-  #cancel(): void {
+  #cancel(statement: Sent | undefined): void {
     const { connection } = new this.#Native(this.#config)
     const { host, port, ssl } = this.#config
-    const send = () => connection.cancel(this.#client.processID, this.#client.secretKey)
+    const send = () => {
+      if (this.#sent[0] === statement) connection.cancel(this.#client.processID, this.#client.secretKey)
+      else connection.stream.destroy()
+    }
     connection.on('connect', () => (ssl === false ? send() : connection.requestSsl()))
     connection.on('sslconnect', send)
     connection.on('error', () => undefined)
@@ -314,7 +340,8 @@ export class Connection {
 
   #lose(): void {
     this.#isLost = true
-    for (const settle of this.#onReady.splice(0)) settle()
+    clearTimeout(this.#timer)
+    for (const { onReady } of this.#sent.splice(0)) onReady?.()
   }
 
   /** Whether the server still answers, and soon. Told by a round trip, as a socket may have died without a word. */
@@ -339,13 +366,15 @@ export class Connection {
     this.#client.ref()
   }
 
-  /** Says goodbye to the server. */
+  /** Says goodbye to the server, which has only so long to hear it. */
   async close(): Promise<void> {
     this.#lose()
     // The process must not end before the goodbye is said.
     this.ref()
+    const timer = setTimeout(() => this.destroy(), this.#closeLimit)
     // A goodbye that cannot be said is no loss: the socket is gone.
     await this.#client.end().catch(() => undefined)
+    clearTimeout(timer)
   }
 
   /** Cuts the connection without a word. */

@@ -12,11 +12,11 @@
  */
 import type { Adapter, Row, RunResult, TransactionOptions } from '../../adapter.ts'
 import type { PostgresSettings } from '../../config.ts'
-import { DatabaseError } from '../../errors.ts'
+import { asLostCommit, DatabaseError, messageOf } from '../../errors.ts'
 import type { BoundStatement } from '../../statement.ts'
-import { type Driver, HandleOfDriver, type Session } from '../handle.ts'
+import { type Driver, HandleOfDriver, ownTransaction, PORTION, type Session } from '../handle.ts'
 import { type Answer, Connection, type NativeConstructor } from './connection.ts'
-import { isConnectionLost } from './errors.ts'
+import { isConnectionLost, wasRaisedInside } from './errors.ts'
 import { Pool } from './pool.ts'
 import { encode, type PostgresValue } from './values.ts'
 
@@ -75,6 +75,7 @@ class StatementNames {
     const { name, hasWorked } = statement
     try {
       const answer = await connection.query(text, values, name)
+      assertStatement(answer)
       if (statement.name === name) statement.hasWorked = true
       return answer
     } catch (error) {
@@ -109,22 +110,19 @@ class StaleStatement {
 
 /** The server refuses such a statement before it has done anything. */
 function isStale(error: unknown): error is DatabaseError {
-  if (!(error instanceof DatabaseError)) return false
+  // What a function inside of the statement raised is no word on the statement.
+  if (!(error instanceof DatabaseError) || wasRaisedInside(error)) return false
   return STALE.includes(error.code) || (error.code === 'feature_not_supported' && error.message.startsWith('cached plan'))
 }
 
 /** A statement commits by itself, so when its answer was lost, so was the commit's. */
 function explainLostCommit(error: unknown): never {
-  if (error instanceof DatabaseError && error.code === 'connection_failure' && !error.isRetryable) throw lostCommit(error)
-  throw error
+  throw asLostCommit(error)
 }
 
-function lostCommit(cause: unknown): DatabaseError {
-  return new DatabaseError(
-    'commit_unknown',
-    'The connection to Postgres broke before the commit was answered, so it may have taken effect or not. Look before you repeat it.',
-    { cause }
-  )
+/** SQLite refuses a text without a statement, so both do. */
+function assertStatement({ command }: Answer): void {
+  if (command === null) throw new DatabaseError('syntax_error', 'The text has no statement.')
 }
 
 /** The commands whose row count is one of changes. */
@@ -142,17 +140,7 @@ function leaveStandby(connection: Connection, error: unknown): void {
   if (error instanceof DatabaseError && error.code === 'read_only') connection.destroy()
 }
 
-function ownTransaction(): DatabaseError {
-  return new DatabaseError(
-    'invalid_transaction_termination',
-    'A statement began or ended a transaction by itself; use transaction(), which does both. An open one was rolled back.'
-  )
-}
-
 // The driver ----------------------------------------------------------------------------------------------------
-
-/** How many rows an iteration fetches at a time. */
-const PORTION = 100
 
 class PostgresDriver implements Driver {
   readonly dialect = 'postgres'
@@ -316,16 +304,8 @@ class PostgresSession implements Session {
     this.#hasChangedTables = true
   }
 
-  async savepoint(name: string): Promise<void> {
-    await this.#connection.script(`SAVEPOINT ${name}`)
-  }
-
-  async releaseSavepoint(name: string): Promise<void> {
-    await this.#connection.script(`RELEASE ${name}`)
-  }
-
-  async rollbackToSavepoint(name: string): Promise<void> {
-    await this.#connection.script(`ROLLBACK TO ${name}; RELEASE ${name}`)
+  async control(text: string): Promise<void> {
+    await this.#connection.script(text)
   }
 
   async commit(): Promise<void> {
@@ -335,7 +315,7 @@ class PostgresSession implements Session {
     } catch (error) {
       if (!isConnectionLost(error)) throw error
       this.#giveBack()
-      throw lostCommit(error)
+      throw asLostCommit(new DatabaseError('connection_failure', messageOf(error), { cause: error }))
     }
     this.#giveBack()
     if (result.command === 'ROLLBACK') {

@@ -64,6 +64,8 @@ interface ServerError extends Error {
   readonly code: string
   readonly detail?: string
   readonly hint?: string
+  /** The functions that were running. */
+  readonly where?: string
   readonly position?: string
   readonly table?: string
   readonly column?: string
@@ -93,13 +95,22 @@ export function postgresError(error: unknown, sql = ''): DatabaseError {
     )
   }
   const message = withoutData(error, sql.toLowerCase())
-  return new DatabaseError(codeOf(error.code), describe(error, message), {
+  const made = new DatabaseError(codeOf(error.code), describe(error, message), {
     cause: withoutDetails(error, message),
     constraint: error.constraint || undefined,
     table: error.table || undefined,
     column: error.column || columnOf(error),
     detail: error.detail
   })
+  if (error.where) raisedInside.add(made)
+  return made
+}
+
+const raisedInside = new WeakSet<DatabaseError>()
+
+/** Whether a function or a trigger raised the error, inside of the statement. */
+export function wasRaisedInside(error: DatabaseError): boolean {
+  return raisedInside.has(error)
 }
 
 function codeOf(state: string): ErrorCode {

@@ -1,5 +1,5 @@
 import type { PostgresSettings } from '../../config.ts'
-import { DatabaseError } from '../../errors.ts'
+import { closedError, DatabaseError } from '../../errors.ts'
 import type { Connection } from './connection.ts'
 
 /** How long an unused connection stays open, in ms. */
@@ -30,9 +30,10 @@ export class Pool {
   /** The last one that came back is handed out first, so that a busy hour's surplus ages and is closed. */
   readonly #idle: Idle[] = []
   readonly #waiting: Waiter[] = []
-  /** How many are open, opening or lent. */
+  /** How many are open or opening; those that are lent and those that idle. */
   #size = 0
   #lent = 0
+  #isClosed = false
   #sweep: NodeJS.Timeout | undefined
   #onReturn: (() => void) | undefined
 
@@ -48,6 +49,7 @@ export class Pool {
    *   became free within `timeouts.acquire`
    */
   async acquire(): Promise<Connection> {
+    if (this.#isClosed) throw closedError()
     this.#lent++
     try {
       return await (this.#takeIdle() ?? this.#openOrWait())
@@ -113,7 +115,8 @@ export class Pool {
 
   /** Takes a connection back. One that is lost makes room for a new one. */
   release(connection: Connection): void {
-    if (connection.isLost) {
+    if (!connection.isReusable) {
+      if (!connection.isLost) connection.destroy()
       this.#size--
       this.#returned()
       this.#serveNext()
@@ -159,6 +162,7 @@ export class Pool {
   /** Waits until all connections came back, then closes them. */
   async close(): Promise<void> {
     if (this.#lent > 0) await new Promise<void>(resolve => (this.#onReturn = resolve))
+    this.#isClosed = true
     clearTimeout(this.#sweep)
     await Promise.all(this.#idle.splice(0).map(({ connection }) => connection.close()))
   }

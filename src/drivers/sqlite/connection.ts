@@ -1,6 +1,7 @@
 import type { Row, RunResult } from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
+import { ownTransaction, PORTION } from '../handle.ts'
 import { isGeneric, nativeCode } from './errors.ts'
 import { type ColumnDefinition, type DecodePlan, decodePlan, type SqliteValue } from './values.ts'
 
@@ -33,9 +34,6 @@ const JOURNAL_SIZE_LIMIT = 64 * 1024 * 1024
 
 /** Statements are few where SQL is written by hand; the limit is for programs that build texts. */
 const CACHE_SIZE = 500
-
-/** How many rows an iteration decodes at a time. */
-const PORTION = 100
 
 interface Prepared {
   readonly native: NativeStatement
@@ -104,7 +102,7 @@ export class Connection {
       return []
     }
     const raw = native.all(...values)
-    if (raw.length > 0 && (raw[0] as unknown[]).length !== plan.columnCount) {
+    if (raw.length > 0 && (raw[0] as unknown[]).length !== plan.columns.length) {
       // Another process changed the table, and SQLite prepared the statement again with other columns.
       if (!prepared.isReadonly) return decodePlan(native.columns()).decodeExact(raw)
       this.#statements.clear()
@@ -123,9 +121,10 @@ export class Connection {
     const { native, isReader } = this.prepare(text)
     if (isReader) {
       // RETURNING, or a SELECT: SQLite's own counter tells what was changed.
-      const before = this.#totalChanges()
+      const before = this.#count('total_changes')
       native.all(...values)
-      return { changes: this.#totalChanges() - before }
+      // total_changes() counts what triggers and cascades do, and changes() is that of the last statement that wrote.
+      return { changes: this.#count('total_changes') === before ? 0 : this.#count('changes') }
     }
     const { changes } = native.run(...values)
     // A statement that changes no row may have changed a table.
@@ -158,15 +157,17 @@ export class Connection {
     const { plan } = prepared
     const table = `temp.duolect_rows_${copies++}`
     if (plan === undefined) return { portions: () => [].values(), drop: () => undefined }
+    // A column of that name hides the row's number.
+    const rowId = ['rowid', '_rowid_', 'oid'].find(name => !plan.columns.some(column => column.toLowerCase() === name))
+    if (rowId === undefined) return { portions: () => [this.all(text, values)].values(), drop: () => undefined }
     try {
       this.#native.prepare(`CREATE TEMP TABLE ${table.slice('temp.'.length)} AS ${text}`).run(...values)
     } catch (error) {
-      // PRAGMA and EXPLAIN cannot stand there; what they return is small.
-      if (!isGeneric(nativeCode(error))) throw error
-      const rows = this.all(text, values)
-      return { portions: () => [rows].values(), drop: () => undefined }
+      // PRAGMA and EXPLAIN cannot stand there, and what they return is small; query_only forbids the table.
+      if (!isGeneric(nativeCode(error)) && !nativeCode(error).startsWith('SQLITE_READONLY')) throw error
+      return { portions: () => [this.all(text, values)].values(), drop: () => undefined }
     }
-    const page = this.#native.prepare(`SELECT * FROM ${table} WHERE rowid > ? AND rowid <= ?`).raw(true).safeIntegers(true)
+    const page = this.#native.prepare(`SELECT * FROM ${table} WHERE ${rowId} > ? AND ${rowId} <= ?`).raw(true).safeIntegers(true)
     function* portions(): Generator<Row[], void, undefined> {
       for (let from = 0; ; from += PORTION) {
         const rows = page.all(from, from + PORTION)
@@ -208,9 +209,8 @@ export class Connection {
     }
   }
 
-  /** All changes of this connection since it was opened. */
-  #totalChanges(): number {
-    return this.all('SELECT total_changes() AS total', [])[0]?.total as number
+  #count(name: 'changes' | 'total_changes'): number {
+    return this.all(`SELECT ${name}() AS count`, [])[0]?.count as number
   }
 
   /** Forgets how rows were decoded when a table was changed since. */
@@ -255,12 +255,4 @@ function readExactly(prepared: Prepared): void {
   if (prepared.isExact) return
   prepared.native.safeIntegers(true)
   prepared.isExact = true
-}
-
-/** The error for a statement that left another transaction state behind than it found. */
-export function ownTransaction(): DatabaseError {
-  return new DatabaseError(
-    'invalid_transaction_termination',
-    'A statement began or ended a transaction by itself; use transaction(), which does both. An open one was rolled back.'
-  )
 }

@@ -17,8 +17,8 @@ import type { Adapter, Row, RunResult, TransactionOptions } from '../../adapter.
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
 import type { BoundStatement } from '../../statement.ts'
-import { type Driver, HandleOfDriver, type Session } from '../handle.ts'
-import { Connection, type NativeConstructor, ownTransaction } from './connection.ts'
+import { type Driver, HandleOfDriver, ownTransaction, type Session } from '../handle.ts'
+import { Connection, type NativeConstructor } from './connection.ts'
 import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
 import { WriteQueue } from './queue.ts'
 import { encode, type SqliteValue } from './values.ts'
@@ -92,9 +92,9 @@ class SqliteDriver implements Driver {
   readonly #queue: WriteQueue
   readonly #breath = new Breath()
   readonly #idleReaders: Connection[] = []
-  /** How many readers are in use, and who waits for them. */
-  #lentReaders = 0
-  #onReturn: (() => void) | undefined
+  /** How many readings are under way that did not end at once, and who waits for them. */
+  #reading = 0
+  #onceRead: (() => void) | undefined
 
   constructor(writer: Connection, openReader: (() => Connection) | undefined, settings: SqliteSettings) {
     this.#settings = settings
@@ -107,23 +107,41 @@ class SqliteDriver implements Driver {
   query(bound: BoundStatement): Row[] | Promise<Row[]> {
     const { text } = bound.statement
     const values = encode(bound)
-    if (this.#breath.isDue(() => this.#forgetOldSchema())) return turn().then(() => this.#read(text, values))
+    if (this.#breath.isDue(() => this.#forgetOldSchema())) return this.#whileReading(turn().then(() => this.#read(text, values)))
     return this.#read(text, values)
   }
 
   #read(text: string, values: SqliteValue[]): Row[] | Promise<Row[]> {
     const inQueue = () => this.#queue.statement(text, values, true) as Promise<Row[]>
     if (this.#reader === this.#writer && this.#queue.isHeld) return inQueue()
-    try {
+    const choose = () => {
       this.#reader.forgetKnownChanges()
       const { isReader, isReadonly } = this.#reader.prepare(text)
       return isReader && isReadonly ? this.#reader.all(text, values) : inQueue()
+    }
+    try {
+      return choose()
     } catch (error) {
-      if (isBusy(error)) return whenUnlocked(this.#settings.timeouts.lock, () => this.#reader.all(text, values))
+      if (isBusy(error)) return this.#whileReading(whenUnlocked(this.#settings.timeouts.lock, choose))
       // What the statement names may be made by a write that waits.
-      if (isGeneric(nativeCode(error)) && this.#queue.isBusy) return inQueue()
+      if (isGeneric(nativeCode(error)) && this.#queue.hasWork) return inQueue()
       throw sqliteError(error)
     }
+  }
+
+  /** Counts a reading until it ends. */
+  async #whileReading<T>(work: Promise<T>): Promise<Awaited<T>> {
+    this.#reading++
+    try {
+      return await work
+    } finally {
+      this.#readingEnded()
+    }
+  }
+
+  #readingEnded(): void {
+    this.#reading--
+    if (this.#reading === 0) this.#onceRead?.()
   }
 
   execute(bound: BoundStatement): Promise<RunResult> {
@@ -134,10 +152,15 @@ class SqliteDriver implements Driver {
     const values = encode(bound)
     if (this.#openReader === undefined) {
       const copy = await this.#alone(writer => writer.copy(bound.statement.text, values))
+      this.#reading++
       try {
         yield* breathe(copy.portions(), this.#breath)
       } finally {
-        await this.#alone(() => copy.drop())
+        // Who leaves the loop need not wait for a transaction that is open meanwhile.
+        void this.#alone(() => copy.drop(), false).then(
+          () => this.#readingEnded(),
+          () => this.#readingEnded()
+        )
       }
       return
     }
@@ -156,8 +179,8 @@ class SqliteDriver implements Driver {
   }
 
   /** Does something on the writing connection while nothing else uses it. */
-  async #alone<T>(work: (writer: Connection) => T): Promise<T> {
-    const release = await this.#queue.alone()
+  async #alone<T>(work: (writer: Connection) => T, hasLimit = true): Promise<T> {
+    const release = await this.#queue.alone(hasLimit)
     try {
       const result = await whenUnlocked(this.#settings.timeouts.lock, () => work(this.#writer))
       if (this.#writer.inTransaction) throw ownTransaction()
@@ -171,18 +194,24 @@ class SqliteDriver implements Driver {
   async begin({ readOnly = false }: TransactionOptions): Promise<Session> {
     if (readOnly && this.#openReader !== undefined) {
       const connection = await this.#borrowReader()
-      connection.exec('BEGIN')
+      try {
+        connection.exec('BEGIN')
+      } catch (error) {
+        this.#returnReader(connection)
+        throw sqliteError(error)
+      }
       return new SqliteSession(connection, this.#breath, () => this.#returnReader(connection))
     }
     const writer = this.#writer
     const release = await this.#queue.alone()
     try {
       await whenUnlocked(this.#settings.timeouts.lock, () => writer.exec(readOnly ? 'BEGIN' : 'BEGIN IMMEDIATE'))
+      writer.forgetOldSchema()
     } catch (error) {
+      if (writer.inTransaction) writer.exec('ROLLBACK')
       release()
-      throw error
+      throw sqliteError(error)
     }
-    writer.forgetOldSchema()
     if (!readOnly) return new SqliteSession(writer, this.#breath, release)
     writer.exec('PRAGMA query_only = ON')
     return new SqliteSession(writer, this.#breath, () => {
@@ -193,27 +222,27 @@ class SqliteDriver implements Driver {
 
   async close(): Promise<void> {
     await this.#queue.whenIdle()
-    if (this.#lentReaders > 0) await new Promise<void>(resolve => (this.#onReturn = resolve))
+    if (this.#reading > 0) await new Promise<void>(resolve => (this.#onceRead = resolve))
+    await this.#queue.whenIdle()
     for (const connection of new Set([...this.#idleReaders, this.#reader, this.#writer])) connection.close()
   }
 
   #forgetOldSchema(): void {
     try {
       for (const connection of new Set([this.#writer, this.#reader])) connection.forgetOldSchema()
-    } catch (error) {
-      // Another process has the lock for a moment; the next turn will look again.
-      if (!isBusy(error)) throw sqliteError(error)
+    } catch {
+      // The lock is another's for a moment, or the file is damaged: the next turn looks again, and the next statement tells.
     }
   }
 
   async #borrowReader(): Promise<Connection> {
-    this.#lentReaders++
+    this.#reading++
     try {
       const connection = this.#idleReaders.pop() ?? (await (this.#openReader as () => Promise<Connection>)())
       connection.forgetOldSchema()
       return connection
     } catch (error) {
-      this.#lentReaders--
+      this.#readingEnded()
       throw sqliteError(error)
     }
   }
@@ -221,8 +250,7 @@ class SqliteDriver implements Driver {
   #returnReader(connection: Connection): void {
     if (this.#idleReaders.length < IDLE_READERS) this.#idleReaders.push(connection)
     else connection.close()
-    this.#lentReaders--
-    if (this.#lentReaders === 0) this.#onReturn?.()
+    this.#readingEnded()
   }
 }
 
@@ -277,16 +305,8 @@ class SqliteSession implements Session {
     await this.#perform(() => this.#connection.script(text))
   }
 
-  savepoint(name: string): void | Promise<void> {
-    return this.#perform(() => this.#connection.exec(`SAVEPOINT ${name}`))
-  }
-
-  releaseSavepoint(name: string): void | Promise<void> {
-    return this.#perform(() => this.#connection.exec(`RELEASE ${name}`))
-  }
-
-  rollbackToSavepoint(name: string): void | Promise<void> {
-    return this.#perform(() => this.#connection.exec(`ROLLBACK TO ${name}; RELEASE ${name}`))
+  control(text: string): void | Promise<void> {
+    return this.#perform(() => this.#connection.exec(text))
   }
 
   async commit(): Promise<void> {
@@ -304,9 +324,10 @@ class SqliteSession implements Session {
     if (this.#isReleased) return
     try {
       if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK')
-    } finally {
-      this.#giveBack()
+    } catch {
+      // The body's error says more; the connection's next BEGIN will tell when it cannot go on.
     }
+    this.#giveBack()
   }
 
   #giveBack(): void {

@@ -1,10 +1,11 @@
-import { DatabaseError } from '../../errors.ts'
-import { type Connection, ownTransaction } from './connection.ts'
+import { copyOf, DatabaseError } from '../../errors.ts'
+import { ownTransaction } from '../handle.ts'
+import type { Connection } from './connection.ts'
 import { nativeCode, sqliteError } from './errors.ts'
 import type { SqliteValue } from './values.ts'
 import { BREATH, turn, whenUnlocked } from './waiting.ts'
 
-/** How a write uses the connection: with its neighbours, by itself, or for as long as it takes. */
+/** How a write uses the connection: with its neighbours, by itself after that failed, or for as long as it takes. */
 type Share = 'shared' | 'single' | 'alone'
 
 interface Write {
@@ -26,21 +27,21 @@ interface Write {
 export class WriteQueue {
   readonly #connection: Connection
   readonly #lockLimit: number
-  readonly #onCommit: () => void
+  readonly #onChange: () => void
   #waiting: Write[] = []
   #isRunning = false
   /** Since when what runs alone has the connection; undefined while statements run. */
   #aloneSince: number | undefined
   #idle: (() => void)[] = []
 
-  constructor(connection: Connection, lockLimit: number, onCommit: () => void) {
+  constructor(connection: Connection, lockLimit: number, onChange: () => void) {
     this.#connection = connection
     this.#lockLimit = lockLimit
-    this.#onCommit = onCommit
+    this.#onChange = onChange
   }
 
   /** Whether anything waits or runs. */
-  get isBusy(): boolean {
+  get hasWork(): boolean {
     return this.#isRunning
   }
 
@@ -54,9 +55,9 @@ export class WriteQueue {
     return this.#add('shared', text, values, wantsRows)
   }
 
-  /** Gives the connection away until the returned function is called. */
-  alone(): Promise<() => void> {
-    return this.#add('alone', '', [], false) as Promise<() => void>
+  /** Gives the connection away until the returned function is called. Without a limit it waits however long it takes. */
+  alone(hasLimit = true): Promise<() => void> {
+    return this.#add('alone', '', [], false, hasLimit) as Promise<() => void>
   }
 
   /** Resolves when nothing waits or runs. */
@@ -64,10 +65,10 @@ export class WriteQueue {
     return this.#isRunning ? new Promise(resolve => this.#idle.push(resolve)) : Promise.resolve()
   }
 
-  #add(share: Share, text: string, values: SqliteValue[], wantsRows: boolean): Promise<unknown> {
+  #add(share: Share, text: string, values: SqliteValue[], wantsRows: boolean, hasLimit = true): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const write: Write = { share, text, values, wantsRows, resolve, reject, since: performance.now(), timer: undefined }
-      if (this.isHeld || this.#waiting.some(other => other.share === 'alone')) this.#limit(write)
+      if (hasLimit && (this.isHeld || this.#waiting.some(other => other.share === 'alone'))) this.#limit(write)
       this.#waiting.push(write)
       if (!this.#isRunning) {
         this.#isRunning = true
@@ -91,7 +92,7 @@ export class WriteQueue {
       write.reject(
         new DatabaseError(
           'lock_not_available',
-          `A transaction of this process kept the SQLite database for ${this.#lockLimit} ms (timeouts.lock). Keep transactions short.`
+          `A transaction before this one had the SQLite database, or waited for it, for ${this.#lockLimit} ms (timeouts.lock). Keep transactions short.`
         )
       )
     }
@@ -122,7 +123,7 @@ export class WriteQueue {
     this.#aloneSince = performance.now()
     await new Promise<void>(release => write.resolve(release))
     this.#aloneSince = undefined
-    this.#onCommit()
+    this.#onChange()
   }
 
   /** A lone statement needs no BEGIN of ours, and some, such as VACUUM, allow none. */
@@ -133,8 +134,8 @@ export class WriteQueue {
         this.#connection.exec('ROLLBACK')
         throw ownTransaction()
       }
-      this.#onCommit()
       write.resolve(result)
+      this.#onChange()
     } catch (error) {
       write.reject(sqliteError(error))
     }
@@ -144,7 +145,7 @@ export class WriteQueue {
     try {
       await whenUnlocked(this.#lockLimit, () => this.#connection.exec('BEGIN IMMEDIATE'))
     } catch (error) {
-      for (const write of this.#take(count)) write.reject(error)
+      for (const write of this.#take(count)) write.reject(copyOf(error))
       return
     }
     this.#runGroup(count)
@@ -155,7 +156,8 @@ export class WriteQueue {
     const start = performance.now()
     const done: { write: Write; result: unknown }[] = []
     const again: Write[] = []
-    for (let i = 0; i < count && this.#connection.inTransaction && performance.now() - start < BREATH; i++) {
+    // What has to be done again comes before its followers, so the group ends there.
+    for (let i = 0; i < count && again.length === 0 && this.#connection.inTransaction && performance.now() - start < BREATH; i++) {
       const write = this.#take(1)[0] as Write
       try {
         if (this.#mayShare(write)) done.push({ write, result: this.#perform(write) })
@@ -174,7 +176,7 @@ export class WriteQueue {
       if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK')
       again.unshift(...done.map(({ write }) => write))
     }
-    this.#onCommit()
+    this.#onChange()
     for (const write of again) write.share = 'single'
     this.#waiting.unshift(...again)
   }

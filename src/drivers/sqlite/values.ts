@@ -42,7 +42,7 @@ export interface ColumnDefinition {
  * undefined; the rows must then be read again as `BigInt`, for `decodeExact`.
  */
 export interface DecodePlan {
-  readonly columnCount: number
+  readonly columns: readonly string[]
   /** Whether a column could hold an integer that a number cannot. */
   readonly mayHoldIntegers: boolean
   decode(rows: readonly unknown[][]): Row[] | undefined
@@ -70,7 +70,7 @@ export function decodePlan(columns: readonly ColumnDefinition[]): DecodePlan {
   const build = rowBuilder(columns, decoders)
   const state = { isRounded: false }
   return {
-    columnCount: columns.length,
+    columns: columns.map(({ name }) => name),
     mayHoldIntegers: decoders.some(decoder => decoder !== 'none'),
     decode(rows) {
       state.isRounded = false
