@@ -211,6 +211,7 @@ function show(name: string, value: unknown): string {
 }
 
 function checkConfig(config: unknown, kinds: Readonly<Record<string, unknown>> = SETTINGS, prefix = ''): void {
+  if (config instanceof URL) throw fail('The configuration must be a text or a plain object, got a URL; give its href.')
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     const what = prefix === '' ? 'The configuration' : `Setting "${prefix.slice(0, -1)}"`
     throw fail(`${what} must be an object with: ${Object.keys(kinds).join(', ')}; got ${show(prefix, config)}.`)
@@ -280,11 +281,25 @@ function configOf(text: string): DatabaseConfig {
 function isPostgresEnabled(given: DatabaseConfig, env: Environment): boolean {
   if (given.postgres?.enabled !== undefined) return given.postgres.enabled
   const database = env.DATABASE
+  if (database !== 'postgres' && (given.postgres?.connection || given.postgres?.host)) warnOfSwitch()
   const isMeant = /^\s*(pg|psql)\s*$/i.test(database ?? '') || nearestTo(database ?? '', ['postgres', 'postgresql']) !== undefined
   if (database !== 'postgres' && isMeant) {
     throw fail(`Environment variable DATABASE is ${JSON.stringify(database)}; to turn Postgres on set it to "postgres".`)
   }
   return database === 'postgres'
+}
+
+let hasWarned = false
+
+/** Nothing but the switch turns Postgres on; who gives a server most likely means it. */
+function warnOfSwitch(): void {
+  if (hasWarned) return
+  hasWarned = true
+  process.emitWarning(
+    'Settings for Postgres were given, but it is off, so SQLite is used. Set "postgres.enabled" to true, or the environment variable ' +
+      'DATABASE to postgres; false says that SQLite is meant.',
+    { code: 'DUOLECT_POSTGRES_OFF' }
+  )
 }
 
 function sqliteSettings(given: DatabaseConfig, env: Environment, common: CommonSettings): SqliteSettings {

@@ -83,6 +83,12 @@ export interface SqlTag {
 }
 
 function template(strings: TemplateStringsArray, ...values: readonly unknown[]): Sql {
+  if (!Array.isArray(strings)) {
+    throw new DatabaseError(
+      'invalid_parameter',
+      'sql is a template tag: write sql`SELECT 1`, or pass the text itself where SQL is expected.'
+    )
+  }
   const plain = !values.some(value => value instanceof Sql)
   return new Sql(
     (output, dialect) => {

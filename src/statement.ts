@@ -72,15 +72,18 @@ export function bind(query: Query, parameters: QueryParameters | undefined, dial
     return { statement, values: valuesFor(statement, parameters) }
   }
   if (!(query instanceof Sql)) {
-    throw new DatabaseError(
-      'invalid_parameter',
-      `Expected SQL as a text or a sql\`…\` template, got ${query === null ? 'null' : typeof query}.`
-    )
+    throw new DatabaseError('invalid_parameter', `Expected SQL as a text or a sql\`…\` template, got ${describeWrong(query)}.`)
   }
   if (parameters !== undefined) {
     throw new DatabaseError('invalid_parameter', 'A sql`…` template carries its own values; leave the parameters out.')
   }
   return bindTemplate(query, dialect)
+}
+
+function describeWrong(query: unknown): string {
+  if (query instanceof Promise) return 'a Promise; await it first'
+  if (Array.isArray(query)) return 'an array'
+  return query === null || query === undefined ? String(query) : `a value of type ${typeof query}`
 }
 
 function bindTemplate(query: Sql, dialect: Dialect): BoundStatement {
@@ -150,7 +153,7 @@ function positionalValues(statement: Statement, parameters: QueryParameters): re
     const problem = parameters.length < count ? `$${parameters.length + 1} is missing` : `number ${count + 1} is surplus`
     throw new DatabaseError(
       'invalid_parameter',
-      `The statement has ${describeParameters(statement)}, but ${parameters.length} ${parameters.length === 1 ? 'was' : 'were'} given: ${problem}.`
+      `The statement has ${describeParameters(statement)}, but ${parameters.length} ${parameters.length === 1 ? 'was' : 'were'} given: ${problem}.${count === 0 ? ' A parameter is written $1 or :name, outside of quotes.' : ''}`
     )
   }
   for (let i = 0; i < count; i++) {
@@ -210,11 +213,28 @@ function listNames(parameters: object): string {
 }
 
 /**
+ * Checks a script, which has no parameters.
+ *
+ * @throws DatabaseError `invalid_parameter`
+ */
+export function checkScript(text: string, dialect: Dialect): void {
+  const { names, count } = read(text, dialect)
+  if (count === 0) return
+  throw new DatabaseError(
+    'invalid_parameter',
+    `exec() takes no parameters, but the script has ${names ? `:${names[0]}` : '$1'}; use run() for one statement.`,
+    {
+      sql: text
+    }
+  )
+}
+
+/**
  * Checks a text that is to be sent.
  *
  * @throws DatabaseError `invalid_parameter` for a NUL, at which SQLite would end the text without a word
  */
-export function checkText(text: string): void {
+function checkText(text: string): void {
   const at = text.indexOf('\0')
   if (at !== -1)
     throw new DatabaseError('invalid_parameter', `The SQL has a NUL character at position ${at + 1}; pass such data as a Buffer parameter.`)

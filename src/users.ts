@@ -26,7 +26,7 @@ const FIELDS = [...TEXTS, 'timezone'] as const
 
 /** What `saveUser` takes. A field that is left out, or undefined, keeps its value; null removes it. */
 export type UserInput = {
-  /** The user's id on the platform, without the platform. */
+  /** The user's id on the platform; `platform:` may stand before it, as in a stored row. */
   id: string | number
   platform: string
 } & { [F in (typeof FIELDS)[number]]?: User[F] | undefined }
@@ -56,7 +56,7 @@ function rowOf(user: UserInput): Record<string, unknown> {
   const unknown = Object.keys(user).find(name => !known.includes(name) && !OF_A_ROW.includes(name))
   if (unknown !== undefined) {
     const nearest = nearestTo(unknown, known)
-    throw fail(`has no field "${unknown}"; ${nearest === undefined ? `it has ${known.join(', ')}` : `did you mean "${nearest}"?`}`)
+    throw fail(`has no field "${unknown}"; ${nearest === undefined ? `it has ${known.join(', ')}` : `did you mean "${nearest}"`}`)
   }
   const { platform } = user
   if (typeof platform !== 'string' || platform === '' || platform.includes(':')) {
@@ -80,8 +80,8 @@ function userIdOf(user: UserInput): string {
     throw fail('expects "id" to be the user\'s id on the platform: a text that is not empty, or a whole number')
   }
   // A stored row has its platform in the id already.
-  const { userId } = user as { userId?: unknown }
-  return typeof userId === 'string' && id === `${platform}:${userId}` ? userId : String(id)
+  const text = String(id)
+  return text.startsWith(`${platform}:`) && text.length > platform.length + 1 ? text.slice(platform.length + 1) : text
 }
 
 function checkField(field: (typeof FIELDS)[number], value: unknown): void {

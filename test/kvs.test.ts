@@ -406,11 +406,11 @@ onEachDatabase('The calls of the key-value store', database => {
     const { kvs } = await database.open()
     await assert.rejects(
       kvs.update<unknown>('k', async () => 1),
-      failsWith('invalid_value', /^value is a Promise.*await/)
+      failsWith('invalid_value', /update\(\) returned a Promise; it must be synchronous/)
     )
     await assert.rejects(
       kvs.update<unknown>('k', () => undefined),
-      failsWith('invalid_value', /^value is undefined/)
+      failsWith('invalid_value', /update\(\) returned undefined; it must return the new value/)
     )
     assert.equal(await kvs.has('k'), false)
   })

@@ -6,7 +6,7 @@ import type { Adapter, Dialect, Query, Queryable, QueryParameters, Row, RunResul
 import type { Timeouts } from '../config.ts'
 import { atCaller, closedError, DatabaseError, messageOf, withStatement } from '../errors.ts'
 import { assertOutside, runInScope } from '../scope.ts'
-import { type BoundStatement, bind, checkText } from '../statement.ts'
+import { type BoundStatement, bind, checkScript } from '../statement.ts'
 import { isTraced, trace } from '../tracing.ts'
 
 /** What runs statements. Each method fails with a `DatabaseError`. */
@@ -102,7 +102,8 @@ abstract class Handle implements Queryable {
   async run(query: Query, parameters?: QueryParameters): Promise<RunResult> {
     this.check()
     const bound = bind(query, parameters, this.dialect)
-    return this.#settle(bound, () => this.#executor.execute(bound))
+    // Awaited, since a promise that is returned as it is takes this call out of the error's stack.
+    return await this.#settle(bound, () => this.#executor.execute(bound))
   }
 
   async *iterate<T extends object = Row>(query: Query, parameters?: QueryParameters): AsyncGenerator<T, void, undefined> {
@@ -141,8 +142,8 @@ abstract class Handle implements Queryable {
         `exec() expects a script as a text, got ${typeof script}; for a sql\`…\` template use run().`
       )
     }
-    checkText(script)
-    return this.#settle({ statement: { text: script }, values: undefined }, () => this.#executor.script(script))
+    checkScript(script, this.dialect)
+    await this.#settle({ statement: { text: script }, values: undefined }, () => this.#executor.script(script))
   }
 
   /** The rows, at once where the driver has them at once. */

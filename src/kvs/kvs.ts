@@ -147,7 +147,7 @@ export class Store implements KeyValueStore {
       throw new DatabaseError('invalid_parameter', `kvs.update() expects a function of the old value, got ${typeof change}.`)
     }
     return this.#perform(key, 'change', slot => {
-      const text = this.#toText(change((slot.copy() ?? null) as T | null))
+      const text = this.#toText(returned(change((slot.copy() ?? null) as T | null)))
       slot.replace(text)
       return JSON.parse(text)
     })
@@ -245,6 +245,20 @@ export class Store implements KeyValueStore {
   }
 }
 
+/** Checks what the function of `update` returned. */
+function returned(value: unknown): unknown {
+  if (value === undefined)
+    throw new DatabaseError('invalid_value', 'The function of kvs.update() returned undefined; it must return the new value.')
+  if (value instanceof Promise) {
+    value.catch(() => undefined)
+    throw new DatabaseError(
+      'invalid_value',
+      'The function of kvs.update() returned a Promise; it must be synchronous. Await before the update.'
+    )
+  }
+  return value
+}
+
 /** Whether a text of that length may take more bytes in UTF-8: at most three for each character. */
 function mayExceed(length: number, bytes: number): boolean {
   return length * 3 > bytes
@@ -265,7 +279,7 @@ function growthBy(parts: readonly Part[]): number {
 
 function iterable<T>(given: Iterable<T>, call: string, what: string): Iterable<T> {
   const refuse = () => new DatabaseError('invalid_parameter', `kvs.${call}() expects an iterable of ${what}.`)
-  if (typeof (given as Iterable<T> | undefined)?.[Symbol.iterator] !== 'function') throw refuse()
+  if (typeof given === 'string' || typeof (given as Iterable<T> | undefined)?.[Symbol.iterator] !== 'function') throw refuse()
   const all = [...given]
   if (call === 'setMany' && all.some(entry => !Array.isArray(entry))) throw refuse()
   return all
@@ -284,7 +298,7 @@ function checkListOptions(options: unknown): void {
 }
 
 function checkKey(key: unknown): void {
-  if (typeof key !== 'string') throw badKey(`is a ${key === null ? 'null' : typeof key}`)
+  if (typeof key !== 'string') throw badKey(key === null || key === undefined ? `is ${key}` : `is a ${typeof key}`)
   const size = Buffer.byteLength(key)
   if (size === 0 || size > MAX_KEY_BYTES) throw badKey(`takes ${size} bytes`)
   if (key.includes('\0')) throw badKey('has a NUL character')

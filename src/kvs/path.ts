@@ -37,7 +37,9 @@ export function parsePath(path: Path | undefined): readonly Part[] {
 
 function literalParts(given: unknown): readonly Part[] {
   if (!Array.isArray(given)) {
-    throw invalid(`A path is a text or an array of parts; got ${given === null ? 'null' : typeof given}.`)
+    throw invalid(
+      `A path is a text or an array of parts; got ${given === null ? 'null' : typeof given}. The order is set(key, value, path).`
+    )
   }
   checkCount(given.length)
   // A copy, as the caller may change the array before the call takes effect.

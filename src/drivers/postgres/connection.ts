@@ -260,8 +260,8 @@ export class Connection {
   }
 
   /** Runs one statement. With a name it is prepared once on this connection. */
-  query(text: string, values: PostgresValue[], name: string | undefined): Promise<Answer> {
-    return this.#send(name === undefined ? { text, values, queryMode: 'extended' } : { text, values, name })
+  query(text: string, values: PostgresValue[], name: string | undefined, offset = 0): Promise<Answer> {
+    return this.#send(name === undefined ? { text, values, queryMode: 'extended' } : { text, values, name }, offset)
   }
 
   /** Runs a text of one or more statements without parameters; the server takes it as one transaction. */
@@ -269,7 +269,7 @@ export class Connection {
     return this.#send({ text })
   }
 
-  async #send(query: NativeQuery): Promise<Answer> {
+  async #send(query: NativeQuery, offset = 0): Promise<Answer> {
     if (this.#isLost) {
       // Nothing was sent, so outside of a transaction the call can be made again.
       throw this.#reason ?? new DatabaseError('connection_failure', 'The connection to Postgres was lost.', { isRetryable: true })
@@ -278,7 +278,7 @@ export class Connection {
       return await this.#ask(query)
     } catch (error) {
       if (isConnectionLost(error)) this.destroy()
-      throw this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, query.text)
+      throw this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, query.text, offset)
     }
   }
 

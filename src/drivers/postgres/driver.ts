@@ -231,6 +231,18 @@ class PostgresDriver implements Driver {
   }
 }
 
+/** A cursor's statement begins with SELECT, WITH, VALUES or TABLE; the server says only that it does not like the first word. */
+function explainCursor(error: unknown): never {
+  if (!(error instanceof DatabaseError && error.code === 'syntax_error' && error.message.includes('(at character 1 of'))) throw error
+  throw new DatabaseError(
+    'syntax_error',
+    `iterate() takes a statement that only reads; for one that writes use all() or run(). ${error.message}`,
+    {
+      cause: error.cause
+    }
+  )
+}
+
 /** Numbers the cursors. */
 let cursors = 0
 
@@ -286,7 +298,8 @@ class PostgresSession implements Session {
 
   async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
     const cursor = `duolect_cursor_${++cursors}`
-    await this.#connection.query(`DECLARE ${cursor} NO SCROLL CURSOR FOR ${bound.statement.text}`, encode(bound), undefined)
+    const declare = `DECLARE ${cursor} NO SCROLL CURSOR FOR `
+    await this.#connection.query(declare + bound.statement.text, encode(bound), undefined, declare.length).catch(explainCursor)
     try {
       while (true) {
         const { rows } = await this.#connection.query(`FETCH ${PORTION} FROM ${cursor}`, [], undefined)

@@ -84,8 +84,13 @@ export function isConnectionLost(error: unknown): boolean {
   return !isServerError(error) || /^(57P|08)/.test(error.code)
 }
 
-/** Makes a `DatabaseError` of what `pg` threw. */
-export function postgresError(error: unknown, sql = ''): DatabaseError {
+/**
+ * Makes a `DatabaseError` of what `pg` threw.
+ *
+ * @param sql the statement
+ * @param offset how much of it stands before the caller's text
+ */
+export function postgresError(error: unknown, sql = '', offset = 0): DatabaseError {
   if (error instanceof DatabaseError) return error
   if (!isServerError(error)) {
     return new DatabaseError(
@@ -95,7 +100,7 @@ export function postgresError(error: unknown, sql = ''): DatabaseError {
     )
   }
   const message = withoutData(error, sql.toLowerCase())
-  const made = new DatabaseError(codeOf(error.code), describe(error, message), {
+  const made = new DatabaseError(codeOf(error.code), describe(error, message, offset), {
     cause: withoutDetails(error, message),
     constraint: error.constraint || undefined,
     table: error.table || undefined,
@@ -119,6 +124,9 @@ function codeOf(state: string): ErrorCode {
 
 /** Data exceptions quote the value; what stands between the outermost quotes is left out. */
 function withoutData({ code, message }: ServerError, sql: string): string {
+  if (message === 'cannot insert multiple commands into a prepared statement') {
+    return 'The text has more than one statement; run scripts with exec()'
+  }
   if (code.startsWith('22')) return message.replace(/["«»“”„‟「『][\s\S]*["«»“”„‟」』]/, '"…"')
   if (code.startsWith('42'))
     return message.replace(/"([^"]*)"/g, (quoted, name: string) => (sql.includes(name.toLowerCase()) ? quoted : '"…"'))
@@ -150,8 +158,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   '25006': 'The transaction or the server allows no writes.'
 }
 
-function describe({ code, position, hint }: ServerError, message: string): string {
-  const place = position ? ` (at character ${position} of the statement)` : ''
+function describe({ code, position, hint }: ServerError, message: string, offset: number): string {
+  const place = position ? ` (at character ${Number(position) - offset} of the statement)` : ''
   const advice = ADVICE[code] ?? (hint && !code.startsWith('22') && !code.startsWith('23') ? hint : undefined)
   return `${message}${place}${advice ? `. ${advice}` : ''}`
 }

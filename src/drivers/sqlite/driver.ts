@@ -48,9 +48,13 @@ async function loadDriver(): Promise<NativeConstructor> {
     const { default: Native } = (await import('better-sqlite3')) as unknown as { default: NativeConstructor }
     return Native
   } catch (error) {
-    throw new DatabaseError('missing_driver', 'Cannot load "better-sqlite3", which SQLite needs. Run: npm install better-sqlite3', {
-      cause: error
-    })
+    throw new DatabaseError(
+      'missing_driver',
+      'Cannot load "better-sqlite3", which SQLite needs. Run: npm install better-sqlite3. For Postgres instead, set DATABASE=postgres.',
+      {
+        cause: error
+      }
+    )
   }
 }
 

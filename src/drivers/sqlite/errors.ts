@@ -130,6 +130,7 @@ function codeOf(native: string, message: string): ErrorCode {
 
 function describe(native: string, message: string): string {
   if (native.startsWith('SQLITE_READONLY')) return `${message}; the file, its directory or the transaction allows no writes.`
+  if (/^cannot (start a transaction|commit|rollback) /.test(message)) return `${message}; use transaction(), which begins and ends it.`
   if (native === 'SQLITE_NOTADB') return `${message}; the path leads to a file of another kind.`
   return message
 }
