@@ -56,7 +56,9 @@ describe('The package', () => {
 
   test('holds what users need and nothing else', () => {
     const files = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n')
-    const others = files.filter(file => !/^package\/(dist\/.+\.(js|d\.ts)|package\.json|docs\/\w+\.md|README\.md|CHANGELOG\.md|LICENSE)$/.test(file))
+    const others = files.filter(
+      file => !/^package\/(dist\/.+\.(js|d\.ts)|package\.json|docs\/\w+\.md|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)
+    )
     assert.deepEqual(others, [])
     for (const file of ['dist/index.js', 'dist/index.d.ts', 'README.md', 'CHANGELOG.md', 'LICENSE'])
       assert.ok(files.includes(`package/${file}`), file)
