@@ -107,11 +107,10 @@ function textParts(path: string): Part[] {
 function bracket(path: string, at: number): [Part, number] {
   const quotation = path[at + 1]
   if (quotation === '"' || quotation === "'") {
-    // A loop, as a long name would overflow the stack of a regular expression.
-    let end = at + 2
-    while (end < path.length && path[end] !== quotation) end += path[end] === '\\' ? 2 : 1
+    const end = endOfQuoted(path, at + 2, quotation)
     if (path.startsWith(`${quotation}]`, end)) {
-      return [indexOrName(path.slice(at + 2, end).replace(/\\([\s\S])/g, '$1')), end + 2]
+      const text = path.slice(at + 2, end)
+      return [indexOrName(text.includes('\\') ? text.replace(/\\([\s\S])/g, '$1') : text), end + 2]
     }
   } else {
     UNQUOTED.lastIndex = at
@@ -119,6 +118,17 @@ function bracket(path: string, at: number): [Part, number] {
     if (found !== null) return [indexOrName(found[1] as string), UNQUOTED.lastIndex]
   }
   throw invalid(`The bracket at position ${at} of the path ${quote(path)} is not [0], ["name"] or [name].`)
+}
+
+/** Where the quoted name ends. A regular expression would need a stack as deep as the name is long. */
+function endOfQuoted(path: string, start: number, quotation: string): number {
+  let backslash = path.indexOf('\\', start)
+  let end = path.indexOf(quotation, start)
+  while (backslash !== -1 && backslash < end) {
+    if (end === backslash + 1) end = path.indexOf(quotation, backslash + 2)
+    backslash = path.indexOf('\\', backslash + 2)
+  }
+  return end === -1 ? path.length : end
 }
 
 // Using a path --------------------------------------------------------------------------------------------------
