@@ -76,21 +76,46 @@ abstract class Handle implements Queryable {
 
   abstract transaction<T>(body: (tx: Queryable) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T>
 
-  async all<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T[]> {
-    return (await this.#rows(query, parameters)) as T[]
+  // These three answer without an asynchronous function of their own where the rows are there at once: that is most
+  // of what a read of one row costs.
+
+  all<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T[]> {
+    return this.#answer(query, parameters, rows => rows as T[])
   }
 
-  async one<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T> {
-    const rows = await this.#rows(query, parameters)
+  one<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T> {
+    return this.#answer(query, parameters, rows => this.#one<T>(rows, query))
+  }
+
+  maybeOne<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T | undefined> {
+    return this.#answer(query, parameters, rows => (rows.length <= 1 ? (rows[0] as T | undefined) : this.#tooMany(rows, query)))
+  }
+
+  #answer<T>(query: Query, parameters: QueryParameters | undefined, pick: (rows: Row[]) => T): Promise<T> {
+    try {
+      const rows = this.#rows(query, parameters)
+      return Array.isArray(rows) ? Promise.resolve(pick(rows)) : this.#answerLater(rows, pick)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #answerLater<T>(rows: Promise<Row[]>, pick: (rows: Row[]) => T): Promise<T> {
+    try {
+      return pick(await rows)
+    } catch (error) {
+      throw atCaller(error)
+    }
+  }
+
+  #one<T>(rows: readonly Row[], query: Query): T {
     if (rows.length === 1) return rows[0] as T
     throw rows.length === 0
       ? wrongCount('no_data_found', 'one() expected one row, got none; where it may be missing, use maybeOne().', query, this.dialect)
       : wrongCount('too_many_rows', `one() expected one row, got ${rows.length}; for several, use all().`, query, this.dialect)
   }
 
-  async maybeOne<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T | undefined> {
-    const rows = await this.#rows(query, parameters)
-    if (rows.length <= 1) return rows[0] as T | undefined
+  #tooMany(rows: readonly Row[], query: Query): never {
     throw wrongCount(
       'too_many_rows',
       `maybeOne() expected one row or none, got ${rows.length}; for several, use all().`,
@@ -150,7 +175,17 @@ abstract class Handle implements Queryable {
   #rows(query: Query, parameters: QueryParameters | undefined): Row[] | Promise<Row[]> {
     this.check()
     const bound = bind(query, parameters, this.dialect)
-    return this.#settle(bound, () => this.#executor.query(bound))
+    if (isTraced()) return this.#settle(bound, () => this.#executor.query(bound))
+    this.began()
+    let rows: Row[] | Promise<Row[]>
+    try {
+      rows = this.#executor.query(bound)
+    } catch (error) {
+      throw atCaller(this.#ended(bound, error))
+    }
+    if (!Array.isArray(rows)) return this.#settleLater(bound, rows)
+    this.ended()
+    return rows
   }
 
   /** Does a driver's work. Its error gets the statement, and a stack that leads to the caller. */

@@ -299,7 +299,8 @@ function checkListOptions(options: unknown): void {
 
 function checkKey(key: unknown): void {
   if (typeof key !== 'string') throw badKey(key === null || key === undefined ? `is ${key}` : `is a ${typeof key}`)
-  const size = Buffer.byteLength(key)
+  // So many characters cannot take more bytes than are allowed.
+  const size = key.length * 3 <= MAX_KEY_BYTES ? key.length : Buffer.byteLength(key)
   if (size === 0 || size > MAX_KEY_BYTES) throw badKey(`takes ${size} bytes`)
   if (key.includes('\0')) throw badKey('has a NUL character')
   if (!key.isWellFormed()) throw badKey('has half of a surrogate pair')

@@ -35,7 +35,8 @@ const JOURNAL_SIZE_LIMIT = 64 * 1024 * 1024
 /** Statements are few where SQL is written by hand; the limit is for programs that build texts. */
 const CACHE_SIZE = 500
 
-interface Prepared {
+export interface Prepared {
+  readonly text: string
   readonly native: NativeStatement
   readonly isReader: boolean
   readonly isReadonly: boolean
@@ -86,7 +87,7 @@ export class Connection {
       if (isReader) native.raw(true)
       const plan = isReader ? decodePlan(native.columns()) : undefined
       // What writes cannot be read a second time, so its integers are exact from the start.
-      prepared = { native, isReader, isReadonly: native.readonly, plan, isExact: false }
+      prepared = { text, native, isReader, isReadonly: native.readonly, plan, isExact: false }
       if (plan?.mayHoldIntegers && !native.readonly) readExactly(prepared)
       if (this.#statements.size >= CACHE_SIZE) this.#statements.delete(this.#statements.keys().next().value as string)
       this.#statements.set(text, prepared)
@@ -95,8 +96,11 @@ export class Connection {
   }
 
   all(text: string, values: SqliteValue[]): Row[] {
-    const prepared = this.prepare(text)
-    const { native, plan } = prepared
+    return this.rows(this.prepare(text), values)
+  }
+
+  rows(prepared: Prepared, values: SqliteValue[]): Row[] {
+    const { text, native, plan } = prepared
     if (plan === undefined) {
       this.run(text, values)
       return []

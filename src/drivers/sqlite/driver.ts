@@ -105,32 +105,37 @@ class SqliteDriver implements Driver {
     this.#writer = writer
     this.#reader = openReader === undefined ? writer : openReader()
     this.#openReader = openReader && (() => whenUnlocked(settings.timeouts.lock, openReader))
-    this.#queue = new WriteQueue(writer, settings.timeouts.lock, () => this.#forgetOldSchema())
+    this.#queue = new WriteQueue(writer, settings.timeouts.lock, this.#forgetOldSchema)
   }
 
   query(bound: BoundStatement): Row[] | Promise<Row[]> {
     const { text } = bound.statement
     const values = encode(bound)
-    if (this.#breath.isDue(() => this.#forgetOldSchema())) return this.#whileReading(turn().then(() => this.#read(text, values)))
+    if (this.#breath.isDue(this.#forgetOldSchema)) return this.#whileReading(turn().then(() => this.#read(text, values)))
     return this.#read(text, values)
   }
 
   #read(text: string, values: SqliteValue[]): Row[] | Promise<Row[]> {
-    const inQueue = () => this.#queue.statement(text, values, true) as Promise<Row[]>
-    if (this.#reader === this.#writer && this.#queue.isHeld) return inQueue()
-    const choose = () => {
-      this.#reader.forgetKnownChanges()
-      const { isReader, isReadonly } = this.#reader.prepare(text)
-      return isReader && isReadonly ? this.#reader.all(text, values) : inQueue()
-    }
+    if (this.#reader === this.#writer && this.#queue.isHeld) return this.#inQueue(text, values)
     try {
-      return choose()
+      return this.#readOrWrite(text, values)
     } catch (error) {
-      if (isBusy(error)) return this.#whileReading(whenUnlocked(this.#settings.timeouts.lock, choose))
+      if (isBusy(error)) return this.#whileReading(whenUnlocked(this.#settings.timeouts.lock, () => this.#readOrWrite(text, values)))
       // What the statement names may be made by a write that waits.
-      if (isGeneric(nativeCode(error)) && this.#queue.hasWork) return inQueue()
+      if (isGeneric(nativeCode(error)) && this.#queue.hasWork) return this.#inQueue(text, values)
       throw sqliteError(error)
     }
+  }
+
+  /** Reads on the reading connection what only reads. */
+  #readOrWrite(text: string, values: SqliteValue[]): Row[] | Promise<Row[]> {
+    this.#reader.forgetKnownChanges()
+    const prepared = this.#reader.prepare(text)
+    return prepared.isReader && prepared.isReadonly ? this.#reader.rows(prepared, values) : this.#inQueue(text, values)
+  }
+
+  #inQueue(text: string, values: SqliteValue[]): Promise<Row[]> {
+    return this.#queue.statement(text, values, true) as Promise<Row[]>
   }
 
   /** Counts a reading until it ends. */
@@ -231,7 +236,7 @@ class SqliteDriver implements Driver {
     for (const connection of new Set([...this.#idleReaders, this.#reader, this.#writer])) connection.close()
   }
 
-  #forgetOldSchema(): void {
+  readonly #forgetOldSchema = (): void => {
     try {
       for (const connection of new Set([this.#writer, this.#reader])) connection.forgetOldSchema()
     } catch {
