@@ -46,7 +46,7 @@ function missingDriver() {
 }
 
 /** Programs that tests run, and the Debian packages that have them. */
-const PROGRAMS = { strace: 'strace', pgbouncer: 'pgbouncer' }
+const PROGRAMS = { strace: 'strace', pgbouncer: 'pgbouncer', openssl: 'openssl' }
 
 /** Installs the programs that are missing, where that is possible; the test that needs one says so elsewhere. */
 function installPrograms() {

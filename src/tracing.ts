@@ -26,16 +26,25 @@ export function isTraced(): boolean {
 }
 
 /** Does the work and tells the subscribers of it. */
-export function trace<T>(dialect: Dialect, sql: string, work: () => T | Promise<T>): Promise<T> {
+export async function trace<T>(dialect: Dialect, sql: string, work: () => T | Promise<T>): Promise<T> {
   const context: QueryTrace = { dialect, sql }
   const began = performance.now()
-  return channel.tracePromise(async () => {
+  let result: T | undefined
+  // Subscribers are told what the promise resolves with, so rows must not be it.
+  await channel.tracePromise(async () => {
     try {
-      const result = await work()
-      if (Array.isArray(result)) context.rows = result.length
-      return result
+      result = await work()
+      const rows = rowsOf(result)
+      if (rows !== undefined) context.rows = rows
     } finally {
       context.duration = performance.now() - began
     }
   }, context)
+  return result as T
+}
+
+/** How many rows a result has, or a portion of an iteration. */
+function rowsOf(result: unknown): number | undefined {
+  const rows = Array.isArray(result) ? result : (result as { value?: unknown } | undefined)?.value
+  return Array.isArray(rows) ? rows.length : undefined
 }

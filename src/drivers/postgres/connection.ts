@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Row } from '../../adapter.ts'
 import type { Host, PostgresSettings } from '../../config.ts'
@@ -115,13 +116,17 @@ async function tlsOptions({ tls, ca }: PostgresSettings): Promise<false | Record
 }
 
 async function readCertificate(ca: string): Promise<string> {
-  if (ca.includes('-----BEGIN')) return ca
+  const isText = ca.includes('-----BEGIN')
   try {
-    return await readFile(ca, 'utf8')
+    const text = isText ? ca : await readFile(ca, 'utf8')
+    // Node takes what holds no certificate for an authority that nobody is signed by.
+    new X509Certificate(text)
+    return text
   } catch (error) {
+    const what = isText ? 'text' : 'file'
     throw new DatabaseError(
       'invalid_configuration',
-      `Cannot read the certificate authority's file (postgres.ca, PG_SSL_CA or sslrootcert): ${messageOf(error)}. Give PEM text or a file's path.`,
+      `Cannot read the certificate authority's ${what} (postgres.ca, PG_SSL_CA or sslrootcert): ${messageOf(error)}. Give PEM text or a file's path.`,
       { cause: error }
     )
   }
@@ -129,7 +134,8 @@ async function readCertificate(ca: string): Promise<string> {
 
 /** The error for a server that could not be reached, with what to do. */
 export function explainConnecting(error: unknown, settings: PostgresSettings): DatabaseError {
-  const known = postgresError(error)
+  const isMissing = isPasswordMissing(messageOf(error))
+  const known = isMissing ? new DatabaseError('invalid_authorization', messageOf(error), { cause: error }) : postgresError(error)
   const reason = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error)
   const isServers = known.code !== 'connection_failure'
   const text = isServers ? known.message : reason || (error as { code?: string }).code || 'no reason was given'
@@ -143,22 +149,34 @@ export function explainConnecting(error: unknown, settings: PostgresSettings): D
   )
 }
 
+/** `pg` itself refuses to answer a server that wants a password where none is given. */
+function isPasswordMissing(reason: string): boolean {
+  return /client password must be/.test(reason)
+}
+
 function advise(error: unknown, reason: string, settings: PostgresSettings): string {
   const code = String((error as { code?: unknown } | null)?.code)
-  if (/SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)/.test(code)) {
+  if (/SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|CERT_SIGNATURE_FAILURE/.test(code)) {
     return (
       " The server's certificate is not signed by an authority that is known here: give the authority's certificate as " +
       '"postgres.ca" (PG_SSL_CA), or, as Heroku needs it, set "postgres.ssl" (PG_SSL) to "no-verify".'
     )
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return ' Use the host name that the certificate names, or set "postgres.ssl" to "verify-ca".'
+  if (/^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/.test(code)) {
+    return ' Renew the server\'s certificate, or look at this machine\'s clock; "postgres.ssl" (PG_SSL) "no-verify" connects without looking.'
+  }
   if (/does not support SSL/.test(reason)) return ' Turn TLS off with "postgres.ssl": false (PG_SSL=off), or turn it on at the server.'
   if (/no pg_hba.conf entry.*(no encryption|SSL off)/.test(reason))
     return ' The server wants TLS: set "postgres.ssl" (PG_SSL) to true, or on Heroku to "no-verify".'
+  if (/no pg_hba.conf entry.*(SSL encryption|SSL on)/.test(reason))
+    return ' The server\'s pg_hba.conf lets this user in from here without TLS only ("postgres.ssl": false), or not at all.'
+  if (isPasswordMissing(reason)) return ' The server wants a password: set "postgres.password" (PG_PASSWORD), or give it in the URL.'
   if (code === '28P01' || code === '28000') return ' Check the user and the password.'
   if (code === '3D000') return ' Create the database, or name another one.'
   if (/timeout expired/.test(reason)) return ` No answer within ${settings.timeouts.connect} ms (timeouts.connect).`
-  if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENOENT/.test(code)) return ' Check the host and the port, and that the server runs.'
+  if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENOENT/.test(code) || /establishing an SSL connection/.test(reason))
+    return ' Check the host and the port, and that the server runs.'
   return ''
 }
 
@@ -186,7 +204,6 @@ export class Connection {
   readonly #config: ClientConfig
   readonly #limit: number
   readonly #grace: number
-  readonly #closeLimit: number
   /** Why the connection was given up, where we know better than the socket. */
   #reason: DatabaseError | undefined
   #isLost = false
@@ -208,7 +225,6 @@ export class Connection {
     this.#grace = Math.min(MAX_GRACE, query)
     // The server ends a statement by itself at its limit; a pooler does not pass that limit on.
     this.#limit = Math.min(settings.pooler ? query : query + this.#grace, MAX_TIMER)
-    this.#closeLimit = settings.timeouts.connect || MAX_GRACE
   }
 
   /** Connects to the first of the servers that answers, and takes writes where that is wanted. */
@@ -371,9 +387,11 @@ export class Connection {
     this.#lose()
     // The process must not end before the goodbye is said.
     this.ref()
-    const timer = setTimeout(() => this.destroy(), this.#closeLimit)
+    // A peer that is gone does not answer a goodbye.
+    const timer = setTimeout(() => this.destroy(), PING_LIMIT)
     // A goodbye that cannot be said is no loss: the socket is gone.
     await this.#client.end().catch(() => undefined)
+    clearTimeout(timer)
     clearTimeout(timer)
   }
 

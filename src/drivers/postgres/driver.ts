@@ -40,7 +40,10 @@ async function loadDriver(): Promise<NativeConstructor> {
     const { default: pg } = (await import('pg')) as unknown as { default: { Client: NativeConstructor } }
     return pg.Client
   } catch (error) {
-    throw new DatabaseError('missing_driver', 'Cannot load "pg", which postgres:// needs. Run: npm install pg', { cause: error })
+    // Where it is there but cannot be loaded, as in a bundle without require, installing it does not help.
+    const isMissing = (error as { code?: unknown }).code === 'ERR_MODULE_NOT_FOUND'
+    const advice = isMissing ? 'Run: npm install pg' : messageOf(error)
+    throw new DatabaseError('missing_driver', `Cannot load "pg", which postgres:// needs. ${advice}`, { cause: error })
   }
 }
 
@@ -136,8 +139,8 @@ function changesOf({ command, rowCount }: Answer): RunResult {
 }
 
 /** A primary that became a standby takes no writes any more: the next connection may find the new primary. */
-function leaveStandby(connection: Connection, error: unknown): void {
-  if (error instanceof DatabaseError && error.code === 'read_only') connection.destroy()
+function isStandby(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === 'read_only'
 }
 
 // The driver ----------------------------------------------------------------------------------------------------
@@ -181,13 +184,19 @@ class PostgresDriver implements Driver {
   async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
     const session = await this.begin({ readOnly: true })
     let isDone = false
+    let last: Row[] = []
     try {
-      yield* session.stream(bound)
+      for await (const rows of session.stream(bound)) {
+        if (rows.length < PORTION) last = rows
+        else yield rows
+      }
       isDone = true
     } finally {
       if (isDone) await session.commit()
       else await session.rollback()
     }
+    // By now the connection is free for what the caller does with the rows.
+    if (last.length > 0) yield last
   }
 
   /** Lends a connection for one statement outside of transactions. */
@@ -198,7 +207,7 @@ class PostgresDriver implements Driver {
       if (answer.inTransaction) throw ownTransaction()
       return answer
     } catch (error) {
-      leaveStandby(connection, error)
+      if (isStandby(error)) this.#pool.leaveServer()
       throw error
     } finally {
       if (!connection.isLost && connection.inTransaction) await connection.script('ROLLBACK').catch(() => connection.destroy())
@@ -215,7 +224,8 @@ class PostgresDriver implements Driver {
       this.#pool.release(connection)
       throw error
     }
-    return new PostgresSession(connection, this.#names, !options.readOnly, () => this.#pool.release(connection))
+    const onStandby = options.readOnly ? undefined : () => this.#pool.leaveServer()
+    return new PostgresSession(connection, this.#names, onStandby, () => this.#pool.release(connection))
   }
 
   #beginText({ isolation, readOnly }: TransactionOptions): string {
@@ -250,13 +260,13 @@ class PostgresSession implements Session {
   readonly #connection: Connection
   readonly #names: StatementNames
   readonly #release: () => void
-  readonly #mayWrite: boolean
+  /** What is done when the server takes no writes; undefined where none are wanted. */
+  readonly #onStandby: (() => void) | undefined
   #isReleased = false
   #hasChangedTables = false
-  #metStandby = false
 
-  constructor(connection: Connection, names: StatementNames, mayWrite: boolean, release: () => void) {
-    this.#mayWrite = mayWrite
+  constructor(connection: Connection, names: StatementNames, onStandby: (() => void) | undefined, release: () => void) {
+    this.#onStandby = onStandby
     this.#connection = connection
     this.#names = names
     this.#release = release
@@ -287,7 +297,7 @@ class PostgresSession implements Session {
       if (!answer.inTransaction) throw ownTransaction()
       return answer
     } catch (error) {
-      this.#metStandby ||= this.#mayWrite && error instanceof DatabaseError && error.code === 'read_only'
+      if (isStandby(error)) this.#onStandby?.()
       if (!(error instanceof StaleStatement)) throw error
       if (error.reason.code !== 'feature_not_supported') throw error.reason
       throw new DatabaseError('serialization_failure', 'A table was changed since the statement was prepared; run the transaction again.', {
@@ -322,6 +332,15 @@ class PostgresSession implements Session {
   }
 
   async commit(): Promise<void> {
+    if (this.#connection.isLost) {
+      throw new DatabaseError(
+        'connection_failure',
+        'The connection to Postgres broke before COMMIT was sent, so nothing was stored; run the transaction again.',
+        {
+          isRetryable: true
+        }
+      )
+    }
     let result: Answer
     try {
       result = await this.#connection.script('COMMIT')
@@ -338,7 +357,6 @@ class PostgresSession implements Session {
 
   async rollback(): Promise<void> {
     if (this.#isReleased) return
-    if (this.#metStandby) this.#connection.destroy()
     if (!this.#connection.isLost) await this.#connection.script('ROLLBACK').catch(() => this.#connection.destroy())
     this.#giveBack()
   }

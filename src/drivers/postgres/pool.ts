@@ -21,6 +21,12 @@ interface Idle {
   readonly connection: Connection
   /** When it came back, in ms of the monotonic clock. */
   readonly since: number
+  /** The same in ms since 1970: the monotonic clock may stand still while the machine does. */
+  readonly at: number
+}
+
+function isTrusted({ since, at }: Idle): boolean {
+  return performance.now() - since < TRUSTED_FOR && Math.abs(Date.now() - at) < TRUSTED_FOR
 }
 
 /** The connections of one adapter: opened when they are needed, up to a limit, and handed out one user at a time. */
@@ -33,6 +39,9 @@ export class Pool {
   /** How many are open or opening; those that are lent and those that idle. */
   #size = 0
   #lent = 0
+  /** Connections of an earlier generation are closed when they come back. */
+  #generation = 0
+  readonly #generations = new WeakMap<Connection, number>()
   #isClosed = false
   #sweep: NodeJS.Timeout | undefined
   #onReturn: (() => void) | undefined
@@ -64,19 +73,21 @@ export class Pool {
     while (true) {
       const idle = this.#idle.pop()
       if (idle === undefined) return undefined
-      const { connection, since } = idle
+      const { connection } = idle
       if (connection.isLost) {
         this.#size--
         continue
       }
       connection.ref()
-      return performance.now() - since < TRUSTED_FOR ? connection : this.#takeChecked(connection)
+      return isTrusted(idle) ? connection : this.#takeChecked(connection)
     }
   }
 
   async #takeChecked(connection: Connection): Promise<Connection> {
     if (await connection.isAlive()) return connection
     this.#size--
+    // What killed one killed the others of its age; looking at each in turn would take too long.
+    for (const idle of this.#idle) if (!isTrusted(idle)) idle.connection.destroy()
     return (await this.#takeIdle()) ?? this.#openOrWait()
   }
 
@@ -94,7 +105,7 @@ export class Pool {
           new DatabaseError(
             'connection_failure',
             `None of the ${maxConnections} connections to Postgres became free within ${limit} ms (timeouts.acquire). ` +
-              'Keep transactions short, or raise "postgres.maxConnections".',
+              'Keep transactions and iterations short, and run no statements in the loop of one; or raise "postgres.maxConnections".',
             { isRetryable: true }
           )
         )
@@ -104,8 +115,11 @@ export class Pool {
 
   async #openOne(): Promise<Connection> {
     this.#size++
+    const generation = this.#generation
     try {
-      return await this.#open()
+      const connection = await this.#open()
+      this.#generations.set(connection, generation)
+      return connection
     } catch (error) {
       this.#size--
       this.#serveNext()
@@ -115,7 +129,7 @@ export class Pool {
 
   /** Takes a connection back. One that is lost makes room for a new one. */
   release(connection: Connection): void {
-    if (!connection.isReusable) {
+    if (!connection.isReusable || this.#generations.get(connection) !== this.#generation) {
       if (!connection.isLost) connection.destroy()
       this.#size--
       this.#returned()
@@ -130,8 +144,14 @@ export class Pool {
       return
     }
     connection.unref()
-    this.#idle.push({ connection, since: performance.now() })
+    this.#idle.push({ connection, since: performance.now(), at: Date.now() })
     this.#sweep ??= setTimeout(() => this.#closeOld(), IDLE_LIMIT).unref()
+  }
+
+  /** Leaves the server that all connections lead to, as it is no longer the one to talk to. */
+  leaveServer(): void {
+    this.#generation++
+    for (const { connection } of this.#idle) connection.destroy()
   }
 
   #returned(): void {
