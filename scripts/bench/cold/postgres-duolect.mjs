@@ -1,0 +1,8 @@
+import { createDatabase, sql } from '../dist/duolect/index.js'
+import { end } from './end.mjs'
+
+const db = createDatabase(process.argv[2])
+await db.exec('CREATE TABLE IF NOT EXISTS starts (id SERIAL PRIMARY KEY, name TEXT)')
+await db.run(sql`INSERT INTO starts (name) VALUES (${'first'})`)
+console.log(await db.one('SELECT name FROM starts LIMIT 1'))
+end()

@@ -1,0 +1,31 @@
+/** duolect as it is published: compiled as `dist/` is. */
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type * as Duolect from '../../../src/index.ts'
+import { CONNECTIONS, type Contestant, type Target } from '../contestant.ts'
+
+export async function open({ dialect, location }: Target): Promise<Contestant> {
+  const file = join(import.meta.dirname, 'duolect', 'index.js')
+  const { createDatabase, sql } = (await import(pathToFileURL(file).href)) as typeof Duolect
+  const db = createDatabase(
+    dialect === 'sqlite'
+      ? { sqlite: { location }, postgres: { enabled: false } }
+      : { postgres: { enabled: true, connection: location, maxConnections: CONNECTIONS } }
+  )
+  await db.get()
+  return {
+    getValue: key => db.kvs.get(key),
+    setValue: (key, value) => db.kvs.set(key, value),
+    setPath: (key, name, value) => db.kvs.set(key, value, `profile.${name}`),
+    getPath: (key, index) => db.kvs.get(key, `items[${index}].name`),
+    usersByFirstName: name => db.all(sql`SELECT * FROM users WHERE first_name = ${name}`),
+    userById: id => db.one(sql`SELECT * FROM users WHERE id = ${id}`),
+    plainRows: () => db.all('SELECT * FROM items'),
+    typedRows: () => db.all('SELECT * FROM events'),
+    insertMarks: rows =>
+      db.transaction(async tx => {
+        for (const { id, name, amount } of rows) await tx.run(sql`INSERT INTO marks (id, name, amount) VALUES (${id}, ${name}, ${amount})`)
+      }),
+    close: () => db.close()
+  }
+}

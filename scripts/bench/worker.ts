@@ -1,0 +1,141 @@
+/** One contestant on one database, in a process of its own. Does what its parent asks for, one thing after another. */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Contestant, ContestantName, Open, Target } from './contestant.ts'
+import * as data from './data.ts'
+import { measureMemory } from './memory.ts'
+import { WORKLOADS, type Workload } from './workloads.ts'
+
+const LOADERS: Record<ContestantName, () => Promise<{ open: Open }>> = {
+  raw: () => import('./contestants/raw.ts'),
+  duolect: () => import('./contestants/duolect.ts'),
+  drizzle: () => import('./contestants/drizzle.ts'),
+  kysely: () => import('./contestants/kysely.ts'),
+  knex: () => import('./contestants/knex.ts'),
+  keyv: () => import('./contestants/keyv.ts')
+}
+
+let target: Target
+let contestant: Contestant
+/** How many rounds' time the calls run untimed first, so that they are compiled. */
+const WARM_UP = 3
+
+/** Numbers the calls of each workload, so that no round repeats another's. */
+const counters = new Map<string, number>()
+
+function workloadOf(id: string): Workload {
+  const found = WORKLOADS.find(workload => workload.id === id)
+  if (found === undefined) throw new Error(`There is no workload "${id}".`)
+  return found
+}
+
+/** Runs so many calls, and returns how many milliseconds they took. */
+async function time({ id, width, before, call }: Workload, count: number): Promise<number> {
+  await before?.(target)
+  globalThis.gc?.()
+  const first = counters.get(id) ?? 0
+  counters.set(id, first + count)
+  let next = first
+  const end = first + count
+  const caller = async () => {
+    while (next < end) await call(contestant, next++)
+  }
+  const start = performance.now()
+  await Promise.all(Array.from({ length: Math.min(width, count) }, caller))
+  return performance.now() - start
+}
+
+/** The longest time that the event loop did not run while the work was done, in ms. */
+async function longestDelay(work: () => Promise<unknown>): Promise<number> {
+  const histogram = monitorEventLoopDelay({ resolution: 1 })
+  histogram.enable()
+  await new Promise(resolve => setTimeout(resolve, 20))
+  await work()
+  // A loop that did not run in the end is noticed when it runs again.
+  await new Promise(resolve => setTimeout(resolve, 20))
+  histogram.disable()
+  return histogram.max / 1e6
+}
+
+const COMMANDS = {
+  async open(name: ContestantName, where: Target): Promise<void> {
+    target = where
+    await data.seed(target)
+    contestant = await (await LOADERS[name]()).open(target)
+    await contestant.seed?.(data.documents())
+  },
+
+  /** Checks the answers; returns false where the contestant has no such call. */
+  async check(id: string): Promise<boolean> {
+    const workload = workloadOf(id)
+    if (!workload.can(contestant)) return false
+    await workload.check(contestant, target)
+    return true
+  },
+
+  /** Warms up for some rounds' time, and returns how many calls one round of so many milliseconds has. */
+  async calibrate(id: string, milliseconds: number): Promise<number> {
+    const workload = workloadOf(id)
+    const start = performance.now()
+    for (let count = Math.max(1, workload.width); ; ) {
+      const taken = await time(workload, count)
+      if (workload.before) return 1
+      if (taken >= milliseconds / 2 && performance.now() - start >= milliseconds * WARM_UP) {
+        return Math.max(1, Math.round((count * milliseconds) / taken))
+      }
+      if (taken < milliseconds) count *= 2
+    }
+  },
+
+  run: (id: string, count: number): Promise<number> => time(workloadOf(id), count),
+
+  async verify(id: string): Promise<void> {
+    await workloadOf(id).verify?.(contestant, (counters.get(id) ?? 0) - 1)
+  },
+
+  /** 64 callers write for so long; returns the longest delay and how many writes there were. */
+  async writers(kind: 'set' | 'path-set', milliseconds: number): Promise<{ delay: number; writes: number }> {
+    const workload = workloadOf(`${target.dialect} ${kind} 64`)
+    let writes = 0
+    const delay = await longestDelay(async () => {
+      const end = performance.now() + milliseconds
+      const caller = async () => {
+        while (performance.now() < end) await workload.call(contestant, writes++)
+      }
+      await Promise.all(Array.from({ length: 64 }, caller))
+    })
+    return { delay, writes }
+  },
+
+  /** One write, which has to wait for another process's lock. */
+  async blocked(): Promise<{ delay: number; waited: number }> {
+    let waited = 0
+    const delay = await longestDelay(async () => {
+      const start = performance.now()
+      await contestant.setValue(data.key(1), data.document(2))
+      waited = performance.now() - start
+    })
+    return { delay, waited }
+  },
+
+  memory: (minutes: number) => measureMemory(contestant, minutes),
+
+  async close(): Promise<void> {
+    await contestant.close()
+  }
+}
+
+export type Commands = typeof COMMANDS
+
+// Also when the parent was killed: nobody is left to ask for anything.
+process.on('disconnect', () => process.exit())
+
+process.on('message', ({ command, parameters }: { command: keyof Commands; parameters: never[] }) => {
+  const run = COMMANDS[command] as (...parameters: never[]) => Promise<unknown>
+  run(...parameters).then(
+    result => {
+      process.send?.({ result })
+      if (command === 'close') process.disconnect()
+    },
+    error => process.send?.({ error: error instanceof Error ? error.stack : String(error) })
+  )
+})
