@@ -65,12 +65,14 @@ async function pidOf(db: Pick<Database, 'one'>): Promise<number> {
   return (await db.one<{ pid: number }>('SELECT pg_backend_pid() AS pid')).pid
 }
 
-/** Ends backends as an administrator does, and waits until they are gone. */
+/** Ends backends as an administrator does, and waits until they are gone and their clients have heard of it. */
 async function terminate(admin: Database, pids: readonly number[]): Promise<void> {
   for (const pid of pids) await admin.all('SELECT pg_terminate_backend($1)', [pid])
   for (const pid of pids) {
     while ((await admin.all('SELECT 1 FROM pg_stat_activity WHERE pid = $1', [pid])).length > 0) await pause(5)
   }
+  // Their last words may still be on the way to the clients; a statement that meets them is lost, on any driver.
+  await pause(20)
 }
 
 /** The backends of one application, when there is at least one that matches. */
