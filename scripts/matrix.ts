@@ -52,6 +52,12 @@ function count(output: string, name: string): number {
   return Number(new RegExp(`^\\W*${name} (\\d+)$`, 'm').exec(output)?.[1] ?? 0)
 }
 
+/** The failures, which the test runner repeats at the end, and what the checks said. */
+function whatFailed({ stdout, stderr }: SpawnSyncReturns<string>): string {
+  const [, failures = ''] = stdout.split(/^.*failing tests:$/m)
+  return failures + stderr
+}
+
 /** Runs the suite; the server of the suite and those that tests start for themselves are of the same version. */
 async function runOn(version: string): Promise<boolean> {
   const native = join(home, 'node_modules', `pg${version}-bin`, 'native')
@@ -73,9 +79,9 @@ async function runOn(version: string): Promise<boolean> {
     await server.stop()
   }
   const isRight = reached.startsWith(version)
-  const output = suite.stdout + suite.stderr
+  const output = suite.stdout
   const failed = count(output, 'fail') + count(output, 'cancelled')
-  if (suite.status !== 0) console.error(output.slice(Math.max(0, output.indexOf('failing tests'))))
+  if (suite.status !== 0) console.error(whatFailed(suite))
   const seconds = Math.round((performance.now() - start) / 1000)
   console.log(`server_version ${reached}: ${count(output, 'pass')} tests passed, ${failed} failed, ${seconds} s`)
   return suite.status === 0 && isRight

@@ -9,8 +9,8 @@ export interface Pooler {
   stop(): Promise<void>
 }
 
-/** Starts PgBouncer, with a pool of 3, before the server that the URL names. */
-export async function startPgBouncer(url: string): Promise<Pooler> {
+/** Starts PgBouncer, with a pool of 3, before the server that the URL names; more settings are lines of its file. */
+export async function startPgBouncer(url: string, more: readonly string[] = []): Promise<Pooler> {
   const target = new URL(url)
   const owner = ownerOfServers()
   const directory = ownDirectory('pgbouncer', owner)
@@ -25,7 +25,8 @@ export async function startPgBouncer(url: string): Promise<Pooler> {
     'auth_type = any',
     'pool_mode = transaction',
     'default_pool_size = 3',
-    'max_client_conn = 500'
+    'max_client_conn = 500',
+    ...more
   ]
   writeFileSync(join(directory, 'pgbouncer.ini'), `${settings.join('\n')}\n`)
   const server = hold(['pgbouncer', '-q', join(directory, 'pgbouncer.ini')], directory, owner, { endSignal: 'TERM' })

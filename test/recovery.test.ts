@@ -451,6 +451,30 @@ describe('A server that takes no writes any more', () => {
   })
 })
 
+describe('A way that is cut at the end of an iteration', () => {
+  for (const word of ['CLOSE', 'COMMIT']) {
+    test(`(at ${word}) loses no row, and keeps no connection from the next call, nor close() waiting`, async () => {
+      const relay = openRelay()
+      const db = open(await relay.listen(), { maxConnections: 1 }, { acquire: 500 })
+      await db.get()
+      relay.onRequest = data => {
+        if (!data.includes(word)) return true
+        relay.cut()
+        return false
+      }
+      let rows = 0
+      const iteration = async () => {
+        for await (const _ of db.iterate('SELECT generate_series(1, 3)')) rows++
+      }
+      await settlesWithin(1000, iteration())
+      assert.equal(rows, 3)
+      relay.onRequest = () => true
+      await settlesWithin(1000, db.all('SELECT 1'))
+      await settlesWithin(1000, db.close())
+    })
+  }
+})
+
 describe('A way that is cut around COMMIT', () => {
   const CUTS = 50
 

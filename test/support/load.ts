@@ -75,6 +75,6 @@ const running = Array.from({ length: workers }, async () => {
   while (!isOver) await write(next++)
 })
 while (!isOver) await pause(20)
-await Promise.race([Promise.all(running), pause(15_000)])
+await Promise.race([Promise.all(running), pause(15_000, undefined, { ref: false })])
 process.stdout.write(JSON.stringify({ ...report, codes, unsettled, longest: Math.round(longest) } satisfies LoadReport))
 await db.close()

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import type { Row } from '../../adapter.ts'
 import type { Host, PostgresSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
-import { isConnectionLost, postgresError } from './errors.ts'
+import { isConnectionLost, POOLER_ADVICE, postgresError } from './errors.ts'
 import { type PostgresValue, types } from './values.ts'
 
 // What is used of pg --------------------------------------------------------------------------------------------
@@ -172,6 +172,8 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
   if (/no pg_hba.conf entry.*(SSL encryption|SSL on)/.test(reason))
     return ' The server\'s pg_hba.conf lets this user in from here without TLS only ("postgres.ssl": false), or not at all.'
   if (isPasswordMissing(reason)) return ' The server wants a password: set "postgres.password" (PG_PASSWORD), or give it in the URL.'
+  if (code === '08P01')
+    return settings.pooler ? ' A pooler passes no startup options on: take "options" out of the URL.' : ` ${POOLER_ADVICE}`
   if (code === '28P01' || code === '28000') return ' Check the user and the password.'
   if (code === '3D000') return ' Create the database, or name another one.'
   if (/timeout expired/.test(reason)) return ` No answer within ${settings.timeouts.connect} ms (timeouts.connect).`
@@ -391,7 +393,6 @@ export class Connection {
     const timer = setTimeout(() => this.destroy(), PING_LIMIT)
     // A goodbye that cannot be said is no loss: the socket is gone.
     await this.#client.end().catch(() => undefined)
-    clearTimeout(timer)
     clearTimeout(timer)
   }
 

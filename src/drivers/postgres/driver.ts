@@ -192,8 +192,9 @@ class PostgresDriver implements Driver {
       }
       isDone = true
     } finally {
-      if (isDone) await session.commit()
-      else await session.rollback()
+      // How a transaction ends that read all its rows changes nothing; but the connection must come back.
+      if (isDone) await session.commit().catch(() => undefined)
+      await session.rollback()
     }
     // By now the connection is free for what the caller does with the rows.
     if (last.length > 0) yield last
@@ -207,7 +208,7 @@ class PostgresDriver implements Driver {
       if (answer.inTransaction) throw ownTransaction()
       return answer
     } catch (error) {
-      if (isStandby(error)) this.#pool.leaveServer()
+      if (isStandby(error)) this.#pool.leaveServer(connection)
       throw error
     } finally {
       if (!connection.isLost && connection.inTransaction) await connection.script('ROLLBACK').catch(() => connection.destroy())
@@ -224,7 +225,7 @@ class PostgresDriver implements Driver {
       this.#pool.release(connection)
       throw error
     }
-    const onStandby = options.readOnly ? undefined : () => this.#pool.leaveServer()
+    const onStandby = options.readOnly ? undefined : () => this.#pool.leaveServer(connection)
     return new PostgresSession(connection, this.#names, onStandby, () => this.#pool.release(connection))
   }
 

@@ -148,12 +148,12 @@ function withoutDetails({ name, code }: ServerError, message: string): Error {
   return cause
 }
 
-const POOLER = 'If a pooler such as PgBouncer stands before the server, set "postgres.pooler" to true.'
+export const POOLER_ADVICE = 'If a pooler such as PgBouncer stands before the server, set "postgres.pooler" to true.'
 
 const ADVICE: Readonly<Record<string, string>> = {
-  '42P05': POOLER,
-  '26000': POOLER,
-  '08P01': POOLER,
+  '42P05': POOLER_ADVICE,
+  '26000': POOLER_ADVICE,
+  '08P01': POOLER_ADVICE,
   '53300': 'Lower "postgres.maxConnections", or put a pooler before the server.',
   '25006': 'The transaction or the server allows no writes.'
 }

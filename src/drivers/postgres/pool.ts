@@ -148,8 +148,9 @@ export class Pool {
     this.#sweep ??= setTimeout(() => this.#closeOld(), IDLE_LIMIT).unref()
   }
 
-  /** Leaves the server that all connections lead to, as it is no longer the one to talk to. */
-  leaveServer(): void {
+  /** Leaves the server that a lent connection leads to, with all others of its generation, as it is no longer the one to talk to. */
+  leaveServer(connection: Connection): void {
+    if (this.#generations.get(connection) !== this.#generation) return
     this.#generation++
     for (const { connection } of this.#idle) connection.destroy()
   }

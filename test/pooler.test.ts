@@ -1,0 +1,208 @@
+/** Postgres through PgBouncer in transaction mode, where the next statement may meet another session. */
+import assert from 'node:assert/strict'
+import { after, afterEach, before, describe, test } from 'node:test'
+import pg from 'pg'
+import { type Pooler, startPgBouncer } from '../scripts/pgbouncer.ts'
+import { createDatabase, type Database, type DatabaseConfig, sql } from '../src/index.ts'
+import { failsWith } from './support/databases.ts'
+
+const WORKERS = 20
+const ROUNDS = 5
+
+const serverUrl = process.env.TEST_PG_URL as string
+const name = `pooler_${process.pid}`
+const admin = new pg.Client({ connectionString: serverUrl })
+const databases: Database[] = []
+let pooler: Pooler
+
+before(async () => {
+  await admin.connect()
+  // Startup options would choose a schema, but a pooler refuses them; so here it is a database.
+  await admin.query(`CREATE DATABASE ${name}`)
+  const own = new URL(serverUrl)
+  own.pathname = `/${name}`
+  pooler = await startPgBouncer(own.href)
+})
+
+after(async () => {
+  await pooler.stop()
+  await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
+  await admin.query(`DROP DATABASE ${name}`)
+  await admin.end()
+})
+
+afterEach(async () => {
+  await Promise.all(databases.splice(0).map(db => db.close()))
+})
+
+function open(settings: DatabaseConfig['postgres'] = {}): Database {
+  const db = createDatabase({ postgres: { enabled: true, connection: pooler.url, ...settings } })
+  databases.push(db)
+  return db
+}
+
+describe('Through PgBouncer with a pool of 3', () => {
+  test(`the first start of 8 processes' worth of handles at once makes the tables`, async () => {
+    const starts = Array.from({ length: 8 }, () => open({ pooler: true }))
+    await Promise.all(starts.map(db => db.get()))
+    assert.deepEqual(await starts[0]?.all('SELECT key FROM kvs'), [])
+  })
+
+  test(`2000 operations of ${WORKERS} workers give right results and no error`, async () => {
+    const db = open({ pooler: true, maxConnections: WORKERS })
+    await db.exec('CREATE TABLE pooled (id INTEGER PRIMARY KEY, worker INTEGER NOT NULL, at TIMESTAMPTZ, data JSONB)')
+    let operations = 0
+    /** Counts an operation, and checks its result. */
+    const expect = async (work: Promise<unknown>, wanted: unknown) => {
+      operations++
+      assert.deepEqual(await work, wanted)
+    }
+    const collect = async <T>(rows: AsyncIterable<T>) => {
+      const all: T[] = []
+      for await (const row of rows) all.push(row)
+      return all
+    }
+
+    /** Twenty operations, each with a result that no other worker has. */
+    async function round(worker: number, id: number): Promise<void> {
+      const key = `worker/${worker}`
+      const at = new Date(1_700_000_000_000 + id)
+      await expect(db.run(sql`INSERT INTO pooled VALUES (${id}, ${worker}, ${at}, ${{ id }})`), { changes: 1 })
+      await expect(db.one('SELECT worker, at, data FROM pooled WHERE id = $1', [id]), { worker, at, data: { id } })
+      await expect(db.maybeOne('SELECT id FROM pooled WHERE id = :id', { id: -id }), undefined)
+      await expect(db.all('SELECT id FROM pooled WHERE worker = $1 AND id >= $2', [worker, id]), [{ id }])
+      await expect(db.exec(`SET LOCAL search_path = public; UPDATE pooled SET at = NULL WHERE id = ${id}`), undefined)
+      await expect(
+        db.transaction(async tx => {
+          await tx.run('UPDATE pooled SET at = $1 WHERE id = $2', [at, id])
+          const undone = tx.transaction(async inner => {
+            await inner.run('DELETE FROM pooled WHERE id = $1', [id])
+            throw new Error('undone')
+          })
+          await assert.rejects(undone, /undone/)
+          await tx.transaction(inner => inner.run("UPDATE pooled SET data = '[1]' WHERE id = $1", [id]))
+          return tx.one('SELECT at, data FROM pooled WHERE id = $1', [id])
+        }),
+        { at, data: [1] }
+      )
+      await expect(
+        db
+          .transaction(tx => tx.run("UPDATE pooled SET data = '[2]' WHERE id = $1", [id]).then(() => Promise.reject(new Error('no'))))
+          .catch(({ message }) => message),
+        'no'
+      )
+      await expect(
+        db.transaction(tx => tx.one('SELECT data FROM pooled WHERE id = $1', [id]), {
+          isolation: 'serializable',
+          readOnly: true,
+          retries: 3
+        }),
+        { data: [1] }
+      )
+      await expect(
+        collect(db.iterate('SELECT n FROM generate_series(1, $1) n', [250])).then(rows => rows.length),
+        250
+      )
+      await expect(collect(db.iterate('SELECT id FROM pooled WHERE id = $1', [id])), [{ id }])
+      await expect(db.kvs.set(key, { id, list: [1, 2] }), undefined)
+      await expect(db.kvs.set(key, id, 'deep.er'), undefined)
+      await expect(db.kvs.get(key), { id, list: [1, 2], deep: { er: id } })
+      await expect(db.kvs.has(key, 'deep.er'), true)
+      await expect(db.kvs.delete(key, 'list[0]'), true)
+      await expect(
+        db.kvs.update<{ id: number }>(key, value => ({ id: (value?.id ?? 0) + 1 })),
+        { id: id + 1 }
+      )
+      await expect(
+        db.kvs.setMany([
+          [`${key}/b`, id],
+          [`${key}/a`, id]
+        ]),
+        undefined
+      )
+      await expect(
+        db.kvs.getMany([`${key}/a`, `${key}/b`]).then(found => [...found.values()]),
+        [id, id]
+      )
+      await expect(
+        collect(db.kvs.list({ prefix: `${key}/` })).then(entries => entries.map(entry => entry.key)),
+        [`${key}/a`, `${key}/b`]
+      )
+      await expect(
+        db
+          .transaction(async tx => {
+            await tx.kvs.set(`${key}/b`, null)
+            return tx.saveUser({ id: worker, platform: 'pooled', first_name: String(id) })
+          })
+          .then(user => user.first_name),
+        String(id)
+      )
+    }
+
+    await Promise.all(
+      Array.from({ length: WORKERS }, async (_, worker) => {
+        for (let i = 0; i < ROUNDS; i++) await round(worker, 1 + worker * ROUNDS + i)
+      })
+    )
+    assert.equal(operations, 2000)
+    assert.deepEqual(await db.one('SELECT count(*) AS count FROM pooled'), { count: WORKERS * ROUNDS })
+    assert.deepEqual(await db.one("SELECT count(*) AS count FROM users WHERE platform = 'pooled'"), { count: WORKERS })
+    const { rows } = await admin.query<{ count: string }>(`SELECT count(*) FROM pg_stat_activity WHERE datname = $1`, [name])
+    assert.ok(Number(rows[0]?.count) <= 3, `${rows[0]?.count} sessions on the server`)
+  })
+
+  test('path sets of 20 workers on one key lose nothing', async () => {
+    const handles = Array.from({ length: 4 }, () => open({ pooler: true }))
+    await handles[0]?.kvs.delete('shared')
+    await Promise.all(
+      Array.from({ length: WORKERS }, async (_, worker) => {
+        for (let i = 0; i < 5; i++) await handles[worker % 4]?.kvs.set('shared', i, `w${worker}.n${i}`)
+      })
+    )
+    const stored = await handles[0]?.kvs.get<Record<string, object>>('shared')
+    assert.equal(
+      Object.values(stored ?? {}).reduce((sum, one) => sum + Object.keys(one).length, 0),
+      WORKERS * 5
+    )
+  })
+
+  test('a transaction has its limits, and the next user of the session does not', async () => {
+    const db = createDatabase({
+      postgres: { enabled: true, connection: pooler.url, pooler: true, maxConnections: 1 },
+      timeouts: { query: 4321, lock: 1234 }
+    })
+    databases.push(db)
+    const limits = "SELECT current_setting('statement_timeout') AS query, current_setting('lock_timeout') AS lock"
+    assert.deepEqual(await db.transaction(tx => tx.one(limits)), { query: '4321ms', lock: '1234ms' })
+    assert.deepEqual(
+      await Promise.all(Array.from({ length: 6 }, () => open({ pooler: true }).one(limits))),
+      Array(6).fill({ query: '0', lock: '0' })
+    )
+  })
+})
+
+describe('Without "pooler", PgBouncer', () => {
+  test('refuses the startup options, and the error says what to set', async () => {
+    await assert.rejects(open().all('SELECT 1'), failsWith('connection_failure', /options.*set "postgres\.pooler" to true/s))
+  })
+
+  test('that ignores startup options refuses named statements, and the error says what to set', async () => {
+    const lenient = await startPgBouncer(serverUrl, ['ignore_startup_parameters = options'])
+    try {
+      const handles = Array.from({ length: 4 }, () => open({ connection: lenient.url, maxConnections: 5 }))
+      const calls = Array.from({ length: 40 }, (_, i) => handles[i % 4]?.all(`SELECT ${i % 3} AS n`))
+      const failures = (await Promise.allSettled(calls)).filter(call => call.status === 'rejected')
+      assert.ok(failures.length > 0)
+      for (const { reason } of failures) assert.match(String(reason), /set "postgres\.pooler" to true/)
+    } finally {
+      await lenient.stop()
+    }
+  })
+
+  test('refuses them with "pooler" too where the URL asks for options, and names them', async () => {
+    await assert.rejects(
+      open({ pooler: true, connection: `${pooler.url}?options=-c%20search_path%3Dpublic` }).all('SELECT 1'),
+      failsWith('connection_failure', /options.*take "options" out of the URL/i)
+    )
+  })
+})
