@@ -1,4 +1,7 @@
-/** The README's code runs, and each line with `// => value` gives that value. */
+/**
+ * The README's code runs, and each line with `// => value` gives that value. What needs a caller to show that it works
+ * has one behind it that readers do not see: a comment that begins with `then`.
+ */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -10,7 +13,8 @@ const root = join(import.meta.dirname, '..')
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)].filter(name => name.endsWith('.md'))
 
 function codeOf(page: string): string[] {
-  return [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code]) => code as string)
+  const blocks = readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```$(?:\n<!-- then\n([\s\S]*?)^-->$)?/gm)
+  return [...blocks].map(([, code, then = '']) => `${code}${then}`)
 }
 
 /** `await call() // => value` becomes an assertion. */
@@ -29,8 +33,9 @@ for (const page of pages) {
         const file = join(directory, 'main.mts')
         writeFileSync(file, withAssertions(code))
         const loader = import.meta.resolve('tsx')
-        const env = { ...process.env, DATABASE: '', DATA_DIR: '', DYNO: '' }
-        const { status, stderr } = spawnSync(process.execPath, ['--import', loader, file], { cwd: directory, env, encoding: 'utf8' })
+        const env = { ...process.env, DATABASE: '', DATA_DIR: '', DYNO: '', PORT: '0' }
+        const options = { cwd: directory, env, encoding: 'utf8', timeout: 30_000 } as const
+        const { status, stderr } = spawnSync(process.execPath, ['--import', loader, file], options)
         rmSync(directory, { recursive: true })
         assert.equal(status, 0, stderr)
       })
