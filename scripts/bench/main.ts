@@ -3,7 +3,7 @@
  *
  * This file only sees to what must be there, starts the parts, and hands on their results.
  */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { closeSync, existsSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { arch, cpus, platform, release, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -99,12 +99,11 @@ function install(): void {
 /** duolect as it is published, and the worker as plain JavaScript, so that no loader is in the way of what is timed. */
 async function compile(): Promise<string> {
   // As dist/ is made, but in a place of its own: a build in the middle of a run must not change what is measured.
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const own = join(directory, 'dist', 'duolect')
-  rmSync(join(directory, 'dist'), { recursive: true, force: true })
-  execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', own], { cwd: root, stdio: 'inherit' })
-  const { build } = await import('esbuild')
   const outdir = join(directory, 'dist')
+  rmSync(outdir, { recursive: true, force: true })
+  const { buildPackage } = await import('../build.ts')
+  await buildPackage(join(outdir, 'duolect'))
+  const { build } = await import('esbuild')
   await build({
     entryPoints: [join(directory, 'worker.ts')],
     outdir,
