@@ -4,8 +4,8 @@
  * - A busy wait of SQLite blocks the event loop, so `timeout` is 0 and waiting for other processes is done here.
  * - BEGIN IMMEDIATE, because a transaction that reads first and then wants to write can fail with
  *   SQLITE_BUSY_SNAPSHOT, which no waiting heals.
- * - One connection writes, in the order of the calls. Another reads, so that readers see the last commit while a
- *   transaction is open. `:memory:` has one connection only, so there readers wait for the transaction.
+ * - One connection does all, in the order of the calls. While a transaction has it, another one reads, so that readers
+ *   see the last commit. `:memory:` has one connection only, so there readers wait for the transaction.
  * - Writes that are issued in one turn of the event loop share one transaction, as each commit costs a sync.
  * - better-sqlite3's builds default to synchronous=NORMAL in WAL mode, which can lose commits at a power cut.
  * - An open iterator forbids writes on its connection, so outside of transactions an iteration has a connection
@@ -90,9 +90,10 @@ class SqliteDriver implements Driver {
   readonly isLocal = true
   readonly #settings: SqliteSettings
   readonly #writer: Connection
-  readonly #reader: Connection
+  /** Reads while the writer is given away; opened when that happens first. */
+  #reader: Connection | undefined
   /** Opens another connection that reads; undefined where there can be only one. */
-  readonly #openReader: (() => Promise<Connection>) | undefined
+  readonly #openReader: (() => Connection) | undefined
   readonly #queue: WriteQueue
   readonly #breath = new Breath()
   readonly #idleReaders: Connection[] = []
@@ -103,8 +104,7 @@ class SqliteDriver implements Driver {
   constructor(writer: Connection, openReader: (() => Connection) | undefined, settings: SqliteSettings) {
     this.#settings = settings
     this.#writer = writer
-    this.#reader = openReader === undefined ? writer : openReader()
-    this.#openReader = openReader && (() => whenUnlocked(settings.timeouts.lock, openReader))
+    this.#openReader = openReader
     this.#queue = new WriteQueue(writer, settings.timeouts.lock, this.#forgetOldSchema)
   }
 
@@ -116,7 +116,7 @@ class SqliteDriver implements Driver {
   }
 
   #read(text: string, values: SqliteValue[]): Row[] | Promise<Row[]> {
-    if (this.#reader === this.#writer && this.#queue.isHeld) return this.#inQueue(text, values)
+    if (this.#openReader === undefined && this.#queue.isHeld) return this.#inQueue(text, values)
     try {
       return this.#readOrWrite(text, values)
     } catch (error) {
@@ -127,11 +127,12 @@ class SqliteDriver implements Driver {
     }
   }
 
-  /** Reads on the reading connection what only reads. */
+  /** Reads at once what only reads. */
   #readOrWrite(text: string, values: SqliteValue[]): Row[] | Promise<Row[]> {
-    this.#reader.forgetKnownChanges()
-    const prepared = this.#reader.prepare(text)
-    return prepared.isReader && prepared.isReadonly ? this.#reader.rows(prepared, values) : this.#inQueue(text, values)
+    const connection = this.#queue.isHeld && this.#openReader !== undefined ? (this.#reader ??= this.#openReader()) : this.#writer
+    connection.forgetKnownChanges()
+    const prepared = connection.prepare(text)
+    return prepared.isReader && prepared.isReadonly ? connection.rows(prepared, values) : this.#inQueue(text, values)
   }
 
   #inQueue(text: string, values: SqliteValue[]): Promise<Row[]> {
@@ -233,12 +234,13 @@ class SqliteDriver implements Driver {
     await this.#queue.whenIdle()
     if (this.#reading > 0) await new Promise<void>(resolve => (this.#onceRead = resolve))
     await this.#queue.whenIdle()
-    for (const connection of new Set([...this.#idleReaders, this.#reader, this.#writer])) connection.close()
+    for (const connection of [...this.#idleReaders, this.#reader, this.#writer]) connection?.close()
   }
 
   readonly #forgetOldSchema = (): void => {
     try {
-      for (const connection of new Set([this.#writer, this.#reader])) connection.forgetOldSchema()
+      this.#writer.forgetOldSchema()
+      this.#reader?.forgetOldSchema()
     } catch {
       // The lock is another's for a moment, or the file is damaged: the next turn looks again, and the next statement tells.
     }
@@ -247,7 +249,7 @@ class SqliteDriver implements Driver {
   async #borrowReader(): Promise<Connection> {
     this.#reading++
     try {
-      const connection = this.#idleReaders.pop() ?? (await (this.#openReader as () => Promise<Connection>)())
+      const connection = this.#idleReaders.pop() ?? (await whenUnlocked(this.#settings.timeouts.lock, this.#openReader as () => Connection))
       connection.forgetOldSchema()
       return connection
     } catch (error) {
