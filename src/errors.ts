@@ -77,13 +77,15 @@ export interface ErrorDetails {
   parameters?: unknown
 }
 
+let attach: (error: DatabaseError, sql: string, parameters: unknown) => void
+
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['serialization_failure', 'deadlock_detected', 'lock_not_available'])
 
 /**
  * The one error class of duolect. Match on `code`, never on the message.
  *
- * `sql`, `parameters` and `detail` are there for debugging but are not enumerable, so that a logger
- * that prints the error prints no row data.
+ * `sql`, `parameters` and `detail` are there for debugging but are no properties of its own, so that a logger
+ * that prints the error prints no row data, not even one that asks for hidden properties.
  */
 export class DatabaseError extends Error {
   readonly code: ErrorCode
@@ -95,12 +97,7 @@ export class DatabaseError extends Error {
   declare readonly table?: string
   /** The column, where the database tells it. */
   declare readonly column?: string
-  /** The statement, as the database got it. Not enumerable. */
-  declare readonly sql?: string
-  /** The statement's parameters. Not enumerable. */
-  declare readonly parameters?: unknown
-  /** Postgres's own detail, which may hold row data. Not enumerable. */
-  declare readonly detail?: string
+  #hidden: Pick<ErrorDetails, 'sql' | 'parameters' | 'detail'>
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -109,27 +106,50 @@ export class DatabaseError extends Error {
     for (const name of ['constraint', 'table', 'column'] as const) {
       if (details[name] !== undefined) this[name as 'table'] = details[name] as never
     }
-    for (const name of ['sql', 'parameters', 'detail'] as const) {
-      if (details[name] !== undefined) hide(this, name, details[name])
-    }
+    const { sql, parameters, detail } = details
+    this.#hidden = { sql, parameters, detail }
+  }
+
+  /** The statement, as the database got it. */
+  get sql(): string | undefined {
+    return this.#hidden.sql
+  }
+
+  /** The statement's parameters. */
+  get parameters(): unknown {
+    return this.#hidden.parameters
+  }
+
+  /** Postgres's own detail, which may hold row data. */
+  get detail(): string | undefined {
+    return this.#hidden.detail
   }
 
   static {
-    hide(DatabaseError.prototype, 'name', 'DatabaseError')
+    Object.defineProperty(DatabaseError.prototype, 'name', { value: 'DatabaseError', configurable: true, writable: true })
+    attach = (error, sql, parameters) => {
+      error.#hidden = { sql, parameters, detail: error.detail }
+    }
   }
-}
-
-function hide(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, enumerable: false, configurable: true, writable: true })
 }
 
 /** Attaches the statement to an error that was made where the statement was not known. Returns the error. */
 export function withStatement(error: DatabaseError, sql: string, parameters: unknown): DatabaseError {
-  if (error.sql === undefined) {
-    hide(error, 'sql', sql)
-    hide(error, 'parameters', parameters)
-  }
+  if (error.sql === undefined) attach(error, sql, parameters)
   return error
+}
+
+const QUOTE = /(["«»“”„‟「」『』])/
+
+/**
+ * A database's message without its quoted texts that are not known; those may be values. All from the first of them
+ * to the last quote is left out, since a value may have quotes in it.
+ */
+export function withoutQuoted(message: string, isKnown: (text: string) => boolean): string {
+  // A text, a quote, a quoted text, a quote, a text…
+  const parts = message.split(QUOTE)
+  const first = parts.length % 4 === 1 ? parts.findIndex((part, i) => i % 4 === 2 && !isKnown(part)) : 2
+  return first < 0 ? message : `${parts.slice(0, first - 1).join('')}"…"${parts.at(-1)}`
 }
 
 /**

@@ -245,6 +245,31 @@ export function placeOf(statement: Statement, i: number): string {
   return statement.names === undefined ? `$${i + 1}` : `:${statement.names[i]}`
 }
 
+const WORD = /[\p{L}\p{M}\p{N}_$]+/gu
+
+/**
+ * Returns whether a text is made of the statement's own words, so that a message which repeats it shows no value.
+ * What stands in strings and comments is not of them, nor are numbers.
+ *
+ * @param names other words that are no values
+ */
+export function wordsOf(sql: string, dialect: Dialect, names = ''): (text: string) => boolean {
+  let bare = ''
+  for (let at = 0; at < sql.length; ) {
+    const end = dialect === 'postgres' ? endOfPostgresToken(sql, at) : at
+    TOKEN[dialect].lastIndex = at
+    const token = end > at ? sql.slice(at, end) : (TOKEN[dialect].exec(sql)?.[0] ?? (sql[at] as string))
+    bare += /^(?:[eE]?'|--|\/\*|\$\D)/.test(token) ? ' ' : token
+    at += token.length
+  }
+  const words = new Set(`${bare} ${names}`.toLowerCase().match(WORD))
+  return text => {
+    const found = text.toLowerCase().match(WORD)
+    if (found === null) return bare.includes(text)
+    return !text.includes("'") && found.every(word => /^\D/.test(word) && words.has(word))
+  }
+}
+
 // Reading a text ---------------------------------------------------------------------------------------------
 
 /**

@@ -273,7 +273,8 @@ function printed(error: DatabaseError): string {
     JSON.stringify(error),
     JSON.stringify(Object.entries(error)),
     inspect(error, { depth: 10 }),
-    inspect({ error }, { depth: 10, compact: false }),
+    inspect({ error }, { depth: 10, compact: false, showHidden: true }),
+    JSON.stringify(error, Object.getOwnPropertyNames(error)),
     JSON.stringify(cause),
     inspect(cause, { depth: 10 })
   ].join('\n')
@@ -925,6 +926,7 @@ describe("SQLite's result codes", () => {
       'duplicate_object'
     ],
     [['SELECT abs(-9223372036854775808)'], 'SQLITE_ERROR', 'numeric_value_out_of_range'],
+    [["SELECT json_extract('{}', 'a')"], 'SQLITE_ERROR', 'data_exception'],
     [["SELECT json('{')"], 'SQLITE_ERROR', 'invalid_text_representation'],
     [["SELECT 'a' LIKE 'b' ESCAPE 'cc'"], 'SQLITE_ERROR', 'data_exception'],
     [['BEGIN', 'BEGIN'], 'SQLITE_ERROR', 'invalid_transaction_termination'],

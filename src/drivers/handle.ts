@@ -4,7 +4,7 @@
  */
 import type { Adapter, Dialect, Query, Queryable, QueryParameters, Row, RunResult, TransactionOptions } from '../adapter.ts'
 import type { Timeouts } from '../config.ts'
-import { atCaller, closedError, DatabaseError, messageOf, withStatement } from '../errors.ts'
+import { atCaller, closedError, DatabaseError, withStatement } from '../errors.ts'
 import { assertOutside, runInScope } from '../scope.ts'
 import { type BoundStatement, bind, checkScript } from '../statement.ts'
 import { isTraced, trace } from '../tracing.ts'
@@ -432,7 +432,8 @@ class TransactionHandle extends Handle {
     throw new DatabaseError(
       'in_failed_sql_transaction',
       'A statement of this transaction failed, so it can only be rolled back; let the error leave the body, or run what ' +
-        `may fail inside tx.transaction(). The failure was: ${messageOf(this.#failure)}`,
+        // What the caller's own toJSON() or getter threw may hold a value.
+        `may fail inside tx.transaction().${this.#failure instanceof DatabaseError ? ` The failure was: ${this.#failure.message}` : ''}`,
       { cause: this.#failure }
     )
   }

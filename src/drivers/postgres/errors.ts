@@ -1,5 +1,6 @@
 /** From Postgres's SQLSTATEs and the failures of a connection to duolect's codes. */
-import { DatabaseError, type ErrorCode, messageOf } from '../../errors.ts'
+import { DatabaseError, type ErrorCode, messageOf, withoutQuoted } from '../../errors.ts'
+import { wordsOf } from '../../statement.ts'
 
 /** By SQLSTATE (Postgres manual, appendix A). A state that is not here falls back to its class, the first two characters. */
 export const CODES: Readonly<Record<string, ErrorCode>> = {
@@ -67,6 +68,8 @@ interface ServerError extends Error {
   /** The functions that were running. */
   readonly where?: string
   readonly position?: string
+  readonly schema?: string
+  readonly dataType?: string
   readonly table?: string
   readonly column?: string
   readonly constraint?: string
@@ -87,10 +90,10 @@ export function isConnectionLost(error: unknown): boolean {
 /**
  * Makes a `DatabaseError` of what `pg` threw.
  *
- * @param sql the statement
+ * @param sql the statement; without it the error is that of connecting, which shows settings and no values
  * @param offset how much of it stands before the caller's text
  */
-export function postgresError(error: unknown, sql = '', offset = 0): DatabaseError {
+export function postgresError(error: unknown, sql?: string, offset = 0): DatabaseError {
   if (error instanceof DatabaseError) return error
   if (!isServerError(error)) {
     return new DatabaseError(
@@ -99,7 +102,7 @@ export function postgresError(error: unknown, sql = '', offset = 0): DatabaseErr
       { cause: error }
     )
   }
-  const message = withoutData(error, sql.toLowerCase())
+  const message = withoutData(error, sql)
   const made = new DatabaseError(codeOf(error.code), describe(error, message, offset), {
     cause: withoutDetails(error, message),
     constraint: error.constraint || undefined,
@@ -122,15 +125,35 @@ function codeOf(state: string): ErrorCode {
   return CODES[state] ?? CODES[state.slice(0, 3)] ?? CODES[state.slice(0, 2)] ?? 'unclassified'
 }
 
-/** Data exceptions quote the value; what stands between the outermost quotes is left out. */
-function withoutData({ code, message }: ServerError, sql: string): string {
+/** A name with dots, or that of a function, as some messages have it without quotes. */
+const BARE_NAME = /(?<![^\s"().])[^\s"().]+(?:(?:\.[^\s"().]+)+|(?=\())/g
+
+const BEHIND_COLON = /(?<=^[^:：]*[:：]\s*)\S.*/s
+
+/** A number that stands by itself, not the length of `varying(3)`. */
+const NUMBER = /(?<!\S)[-+]?\d\S*/g
+
+/**
+ * The server's message without what may be a value. Its wording depends on its language and version, so quotes,
+ * digits and dots are all that is looked for.
+ */
+function withoutData(error: ServerError, sql: string | undefined): string {
+  const { code, message, position, table, column, constraint, schema, dataType } = error
   if (message === 'cannot insert multiple commands into a prepared statement') {
     return 'The text has more than one statement; run scripts with exec()'
   }
-  if (code.startsWith('22')) return message.replace(/["«»“”„‟「『][\s\S]*["«»“”„‟」』]/, '"…"')
-  if (code.startsWith('42'))
-    return message.replace(/"([^"]*)"/g, (quoted, name: string) => (sql.includes(name.toLowerCase()) ? quoted : '"…"'))
-  return message
+  // What RAISE says was written to be shown.
+  if (code === 'P0001') return message
+  // Data exceptions are about values: none of their quotes and no number of their own is shown.
+  if (code.startsWith('22')) return withoutQuoted(message, () => false).replace(NUMBER, '…')
+  if (sql === undefined) return message
+  const isKnown = wordsOf(sql, 'postgres', [table, column, constraint, schema, dataType].join(' '))
+  const masked = (name: string) => (isKnown(name) ? name : '…')
+  const text = withoutQuoted(message, isKnown).replace(BARE_NAME, masked)
+  // With a position it is about the statement's text, and has the types of an operator behind a colon. Else it is about
+  // what came while it ran. What other classes have there is the reason of the operating system.
+  if (position || !/^(0A|42|54)/.test(code)) return text
+  return (code.startsWith('42') ? text.replace(NUMBER, '…') : text).replace(BEHIND_COLON, masked)
 }
 
 /** The column of a unique violation, which Postgres tells in the detail alone, and in no other language's form. */

@@ -120,10 +120,10 @@ class SqliteDriver implements Driver {
     try {
       return this.#readOrWrite(text, values)
     } catch (error) {
-      if (isBusy(error)) return this.#whileReading(whenUnlocked(this.#settings.timeouts.lock, () => this.#readOrWrite(text, values)))
+      if (isBusy(error)) return this.#whileReading(whenUnlocked(this.#settings.timeouts.lock, () => this.#readOrWrite(text, values), text))
       // What the statement names may be made by a write that waits.
       if (isGeneric(nativeCode(error)) && this.#queue.hasWork) return this.#inQueue(text, values)
-      throw sqliteError(error)
+      throw sqliteError(error, text)
     }
   }
 
@@ -159,15 +159,16 @@ class SqliteDriver implements Driver {
   }
 
   async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
+    const { text } = bound.statement
     const values = encode(bound)
     if (this.#openReader === undefined) {
-      const copy = await this.#alone(writer => writer.copy(bound.statement.text, values))
+      const copy = await this.#alone(writer => writer.copy(text, values), text)
       this.#reading++
       try {
-        yield* breathe(copy.portions(), this.#breath)
+        yield* breathe(copy.portions(), this.#breath, text)
       } finally {
         // Who leaves the loop need not wait for a transaction that is open meanwhile.
-        void this.#alone(() => copy.drop(), false).then(
+        void this.#alone(() => copy.drop(), '', false).then(
           () => this.#readingEnded(),
           () => this.#readingEnded()
         )
@@ -175,9 +176,9 @@ class SqliteDriver implements Driver {
       return
     }
     const connection = await this.#borrowReader()
-    const portions = connection.portions(bound.statement.text, values)
+    const portions = connection.portions(text, values)
     try {
-      yield* breathe(portions, this.#breath)
+      yield* breathe(portions, this.#breath, text)
     } finally {
       portions.return()
       this.#returnReader(connection)
@@ -185,14 +186,14 @@ class SqliteDriver implements Driver {
   }
 
   script(text: string): Promise<void> {
-    return this.#alone(writer => writer.script(text))
+    return this.#alone(writer => writer.script(text), text)
   }
 
   /** Does something on the writing connection while nothing else uses it. */
-  async #alone<T>(work: (writer: Connection) => T, hasLimit = true): Promise<T> {
+  async #alone<T>(work: (writer: Connection) => T, text: string, hasLimit = true): Promise<T> {
     const release = await this.#queue.alone(hasLimit)
     try {
-      const result = await whenUnlocked(this.#settings.timeouts.lock, () => work(this.#writer))
+      const result = await whenUnlocked(this.#settings.timeouts.lock, () => work(this.#writer), text)
       if (this.#writer.inTransaction) throw ownTransaction()
       return result
     } finally {
@@ -266,14 +267,14 @@ class SqliteDriver implements Driver {
 }
 
 /** Yields portions, and lets the event loop run between them when it is time. */
-async function* breathe(portions: Iterable<Row[]>, breath: Breath): AsyncGenerator<Row[], void, undefined> {
+async function* breathe(portions: Iterable<Row[]>, breath: Breath, text: string): AsyncGenerator<Row[], void, undefined> {
   try {
     for (const portion of portions) {
       yield portion
       if (breath.isDue(() => undefined)) await turn()
     }
   } catch (error) {
-    throw sqliteError(error)
+    throw sqliteError(error, text)
   }
 }
 
@@ -293,19 +294,22 @@ class SqliteSession implements Session {
 
   query(bound: BoundStatement): Row[] | Promise<Row[]> {
     const values = encode(bound)
-    return this.#perform(() => this.#connection.all(bound.statement.text, values))
+    const { text } = bound.statement
+    return this.#perform(text, () => this.#connection.all(text, values))
   }
 
   execute(bound: BoundStatement): RunResult | Promise<RunResult> {
     const values = encode(bound)
-    return this.#perform(() => this.#connection.run(bound.statement.text, values))
+    const { text } = bound.statement
+    return this.#perform(text, () => this.#connection.run(text, values))
   }
 
   async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
     const values = encode(bound)
-    const copy = await this.#perform(() => this.#connection.copy(bound.statement.text, values))
+    const { text } = bound.statement
+    const copy = await this.#perform(text, () => this.#connection.copy(text, values))
     try {
-      yield* breathe(copy.portions(), this.#breath)
+      yield* breathe(copy.portions(), this.#breath, text)
     } finally {
       // After the transaction's end the copy is gone, or another's transaction is open.
       if (!this.#isReleased) copy.drop()
@@ -313,11 +317,11 @@ class SqliteSession implements Session {
   }
 
   async script(text: string): Promise<void> {
-    await this.#perform(() => this.#connection.script(text))
+    await this.#perform(text, () => this.#connection.script(text))
   }
 
   control(text: string): void | Promise<void> {
-    return this.#perform(() => this.#connection.exec(text))
+    return this.#perform(text, () => this.#connection.exec(text))
   }
 
   async commit(): Promise<void> {
@@ -348,14 +352,14 @@ class SqliteSession implements Session {
   }
 
   /** Does the work at once, or after the event loop has run when it is time for that. Keeps the order. */
-  #perform<T>(work: () => T): T | Promise<T> {
+  #perform<T>(text: string, work: () => T): T | Promise<T> {
     const attempt = () => {
       try {
         const result = work()
         if (!this.#connection.inTransaction) throw ownTransaction()
         return result
       } catch (error) {
-        throw sqliteError(error)
+        throw sqliteError(error, text)
       }
     }
     if (this.#last === undefined && !this.#breath.isDue(() => undefined)) return attempt()

@@ -1,5 +1,6 @@
 /** From SQLite's result codes to duolect's codes. */
-import { DatabaseError, type ErrorCode, messageOf } from '../../errors.ts'
+import { DatabaseError, type ErrorCode, messageOf, withoutQuoted } from '../../errors.ts'
+import { wordsOf } from '../../statement.ts'
 
 /** By extended result code (sqlite.org/rescode.html); a code that is not here falls back to its primary code. */
 export const CODES: Readonly<Record<string, ErrorCode>> = {
@@ -51,6 +52,7 @@ export const MESSAGES: readonly (readonly [RegExp, ErrorCode])[] = [
   [/^index .+ already exists$/, 'duplicate_table'],
   [/^trigger .+ already exists$/, 'duplicate_object'],
   [/^integer overflow$/, 'numeric_value_out_of_range'],
+  [/^bad JSON path: /, 'data_exception'],
   [/^malformed JSON/, 'invalid_text_representation'],
   [/^cannot (start a transaction|commit|rollback) /, 'invalid_transaction_termination'],
   [/^cannot VACUUM /, 'active_sql_transaction'],
@@ -98,8 +100,12 @@ export function nativeCode(error: unknown): string {
   return typeof code === 'string' && code.startsWith('SQLITE_') ? code : ''
 }
 
-/** Makes a `DatabaseError` of what better-sqlite3 threw. */
-export function sqliteError(error: unknown): DatabaseError {
+/**
+ * Makes a `DatabaseError` of what better-sqlite3 threw.
+ *
+ * @param sql the statement
+ */
+export function sqliteError(error: unknown, sql = ''): DatabaseError {
   if (error instanceof DatabaseError) return error
   const message = messageOf(error)
   const native = nativeCode(error)
@@ -109,12 +115,24 @@ export function sqliteError(error: unknown): DatabaseError {
       ? new DatabaseError(refusal[1], refusal[2], { cause: error })
       : new DatabaseError('unclassified', message, { cause: error })
   }
-  if (message.startsWith('bad JSON path: ')) {
-    // SQLite quotes the path, which may be a value.
-    const cause = Object.assign(new Error('bad JSON path'), { code: native })
-    return new DatabaseError('data_exception', 'A path of JSON is malformed.', { cause })
-  }
-  return new DatabaseError(codeOf(native, message), describe(native, message), { cause: error, ...subject(message) })
+  const shown = withoutData(native, message, sql)
+  return new DatabaseError(codeOf(native, message), describe(native, shown), {
+    cause: shown === message ? error : Object.assign(new Error(shown), { code: native }),
+    ...subject(message)
+  })
+}
+
+/**
+ * What a message ends with, and the name of a database that is attached. Tables are named by statements and the schema
+ * alone, and a search quotes what it shows.
+ */
+const UNQUOTED = /(?<=^(?!fts5: |no such table: |error in )[^"]*: )(?!").+|(?<=^database ).+(?= is already in use$)/s
+
+/** SQLite's message without what may be a value. Those of constraints are made of the schema, or of RAISE. */
+function withoutData(native: string, message: string, sql: string): string {
+  if (native.startsWith('SQLITE_CONSTRAINT')) return message
+  const isKnown = wordsOf(sql, 'sqlite', 'main temp')
+  return withoutQuoted(message, isKnown).replace(UNQUOTED, text => (isKnown(text) ? text : '…'))
 }
 
 /** SQLITE_ERROR and its extended codes. */

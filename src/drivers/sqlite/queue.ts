@@ -129,7 +129,7 @@ export class WriteQueue {
   /** A lone statement needs no BEGIN of ours, and some, such as VACUUM, allow none. */
   async #runSingle(write: Write): Promise<void> {
     try {
-      const result = await whenUnlocked(this.#lockLimit, () => this.#perform(write))
+      const result = await whenUnlocked(this.#lockLimit, () => this.#perform(write), write.text)
       if (this.#connection.inTransaction) {
         this.#connection.exec('ROLLBACK')
         throw ownTransaction()

@@ -15,15 +15,16 @@ export function turn(): Promise<void> {
  * Does the work, and does it again while another connection holds the lock, without blocking the event loop.
  *
  * @param limit ms; 0 waits without a limit
+ * @param sql the statement, for its error
  * @throws DatabaseError `lock_not_available` after the limit
  */
-export async function whenUnlocked<T>(limit: number, work: () => T): Promise<T> {
+export async function whenUnlocked<T>(limit: number, work: () => T, sql?: string): Promise<T> {
   const start = performance.now()
   for (let attempt = 0; ; attempt++) {
     try {
       return work()
     } catch (error) {
-      if (!isBusy(error)) throw sqliteError(error)
+      if (!isBusy(error)) throw sqliteError(error, sql)
       if (limit > 0 && performance.now() - start >= limit) {
         throw new DatabaseError(
           'lock_not_available',
