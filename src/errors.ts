@@ -72,7 +72,7 @@ export interface ErrorDetails {
   table?: string | undefined
   column?: string | undefined
   /** Postgres's `detail`; it may hold row data, so it is kept out of logs. */
-  detail?: string | undefined
+  serverDetail?: string | undefined
   sql?: string | undefined
   parameters?: unknown
 }
@@ -84,7 +84,7 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['serialization_fai
 /**
  * The one error class of duolect. Match on `code`, never on the message.
  *
- * `sql`, `parameters` and `detail` are there for debugging but are no properties of its own, so that a logger
+ * `sql`, `parameters` and `serverDetail` are there for debugging but are no properties of its own, so that a logger
  * that prints the error prints no row data, not even one that asks for hidden properties.
  */
 export class DatabaseError extends Error {
@@ -97,7 +97,7 @@ export class DatabaseError extends Error {
   declare readonly table?: string
   /** The column, where the database tells it. */
   declare readonly column?: string
-  #hidden: Pick<ErrorDetails, 'sql' | 'parameters' | 'detail'>
+  #hidden: Pick<ErrorDetails, 'sql' | 'parameters' | 'serverDetail'>
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -106,8 +106,8 @@ export class DatabaseError extends Error {
     for (const name of ['constraint', 'table', 'column'] as const) {
       if (details[name] !== undefined) this[name as 'table'] = details[name] as never
     }
-    const { sql, parameters, detail } = details
-    this.#hidden = { sql, parameters, detail }
+    const { sql, parameters, serverDetail } = details
+    this.#hidden = { sql, parameters, serverDetail }
   }
 
   /** The statement, as the database got it. */
@@ -120,15 +120,18 @@ export class DatabaseError extends Error {
     return this.#hidden.parameters
   }
 
-  /** Postgres's own detail, which may hold row data. */
-  get detail(): string | undefined {
-    return this.#hidden.detail
+  /**
+   * Postgres's `detail`, which may hold row data. Node prints a property of that name when an error is emitted as a
+   * warning, so it has another one.
+   */
+  get serverDetail(): string | undefined {
+    return this.#hidden.serverDetail
   }
 
   static {
     Object.defineProperty(DatabaseError.prototype, 'name', { value: 'DatabaseError', configurable: true, writable: true })
     attach = (error, sql, parameters) => {
-      error.#hidden = { sql, parameters, detail: error.detail }
+      error.#hidden = { sql, parameters, serverDetail: error.serverDetail }
     }
   }
 }
@@ -166,8 +169,8 @@ export function atCaller<E>(error: E): E {
 /** The same error for another call, with a stack and a statement of its own. */
 export function copyOf(error: unknown): unknown {
   if (!(error instanceof DatabaseError)) return error
-  const { code, message, cause, isRetryable, constraint, table, column, detail } = error
-  return new DatabaseError(code, message, { cause, isRetryable, constraint, table, column, detail })
+  const { code, message, cause, isRetryable, constraint, table, column, serverDetail } = error
+  return new DatabaseError(code, message, { cause, isRetryable, constraint, table, column, serverDetail })
 }
 
 /**

@@ -1047,6 +1047,8 @@ describe("Postgres's SQLSTATEs", () => {
     ['42P07', '42P07', 'duplicate_table'],
     ['42701', '42701', 'duplicate_column'],
     ['42710', '42710', 'duplicate_object'],
+    ['42P05', '42P05', 'duplicate_object'],
+    ['26', '26000', 'undefined_object'],
     ['42P10', '42P10', 'invalid_column_reference'],
     ['42803', '42803', 'grouping_error'],
     ['42804', '42804', 'datatype_mismatch'],
@@ -1141,7 +1143,7 @@ describe("Postgres's SQLSTATEs", () => {
   test('the detail of the server is kept but does not show', () => {
     const detail = `Key (name)=(${CANARY}) already exists.`
     const error = postgresError(serverError('23505', 'duplicate key value', { detail, table: 'parents', constraint: 'parents_name_key' }))
-    assert.equal(error.detail, detail)
+    assert.equal(error.serverDetail, detail)
     assert.deepEqual(subjectOf(error), { constraint: 'parents_name_key', table: 'parents', column: 'name' })
     assert.ok(!printed(error).includes(CANARY), printed(error))
   })
@@ -1269,9 +1271,9 @@ describe('DatabaseError', () => {
   })
 
   test('the statement, its parameters and the detail are there but are not enumerable', () => {
-    const details = { sql: `SELECT '${CANARY}'`, parameters: [CANARY], detail: `Key (a)=(${CANARY})` }
+    const details = { sql: `SELECT '${CANARY}'`, parameters: [CANARY], serverDetail: `Key (a)=(${CANARY})` }
     const error = new DatabaseError('unique_violation', 'text', { ...details, constraint: 'c', table: 't', column: 'a' })
-    assert.deepEqual({ sql: error.sql, parameters: error.parameters, detail: error.detail }, details)
+    assert.deepEqual({ sql: error.sql, parameters: error.parameters, serverDetail: error.serverDetail }, details)
     assert.deepEqual({ ...error }, { code: 'unique_violation', isRetryable: false, constraint: 'c', table: 't', column: 'a' })
     assert.ok(!printed(error).includes(CANARY), printed(error))
   })

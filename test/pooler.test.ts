@@ -1,5 +1,7 @@
 /** Postgres through PgBouncer in transaction mode, where the next statement may meet another session. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { after, afterEach, before, describe, test } from 'node:test'
 import pg from 'pg'
 import { type Pooler, startPgBouncer } from '../scripts/pgbouncer.ts'
@@ -198,6 +200,25 @@ describe('Without "pooler", PgBouncer', () => {
       await lenient.stop()
     }
   })
+
+  for (const [service, code, message] of [
+    ['RDS Proxy', '0A000', "RDS Proxy currently doesn't support command-line options."],
+    ['Supabase', '22023', 'unsupported startup option: lock_timeout']
+  ] as const) {
+    test(`or ${service}, in words of its own, does too`, async t => {
+      const fields = ['SFATAL', `C${code}`, `M${message}`].map(field => `${field}\0`).join('')
+      const refusal = Buffer.from(`E\0\0\0\0${fields}\0`)
+      refusal.writeInt32BE(refusal.length - 1, 1)
+      const server = createServer(socket => socket.once('data', () => socket.end(refusal)))
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      t.after(() => server.close())
+      const { port } = server.address() as AddressInfo
+      await assert.rejects(
+        open({ connection: `postgres://user@127.0.0.1:${port}/db` }).all('SELECT 1'),
+        (error: Error) => error.message.includes(message.replace(/\.$/, '')) && /set "postgres\.pooler" to true/.test(error.message)
+      )
+    })
+  }
 
   test('refuses them with "pooler" too where the URL asks for options, and names them', async () => {
     await assert.rejects(

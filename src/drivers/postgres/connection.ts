@@ -172,7 +172,8 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
   if (/no pg_hba.conf entry.*(SSL encryption|SSL on)/.test(reason))
     return ' The server\'s pg_hba.conf lets this user in from here without TLS only ("postgres.ssl": false), or not at all.'
   if (isPasswordMissing(reason)) return ' The server wants a password: set "postgres.password" (PG_PASSWORD), or give it in the URL.'
-  if (code === '08P01')
+  // PgBouncer, RDS Proxy and Supabase each have their own code and words.
+  if (code === '08P01' || /startup (option|parameter)|command-line options/i.test(reason))
     return settings.pooler ? ' A pooler passes no startup options on: take "options" out of the URL.' : ` ${POOLER_ADVICE}`
   if (code === '28P01' || code === '28000') return ' Check the user and the password.'
   if (code === '3D000') return ' Create the database, or name another one.'

@@ -20,6 +20,8 @@ export const CODES: Readonly<Record<string, ErrorCode>> = {
   '42P07': 'duplicate_table',
   '42701': 'duplicate_column',
   '42710': 'duplicate_object',
+  '42P05': 'duplicate_object',
+  '26': 'undefined_object',
   '42P10': 'invalid_column_reference',
   '42803': 'grouping_error',
   '42804': 'datatype_mismatch',
@@ -108,7 +110,7 @@ export function postgresError(error: unknown, sql?: string, offset = 0): Databas
     constraint: error.constraint || undefined,
     table: error.table || undefined,
     column: error.column || columnOf(error),
-    detail: error.detail
+    serverDetail: error.detail
   })
   if (error.where) raisedInside.add(made)
   return made

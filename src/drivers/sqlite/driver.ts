@@ -129,10 +129,16 @@ class SqliteDriver implements Driver {
 
   /** Reads at once what only reads. */
   #readOrWrite(text: string, values: SqliteValue[]): Row[] | Promise<Row[]> {
-    const connection = this.#queue.isHeld && this.#openReader !== undefined ? (this.#reader ??= this.#openReader()) : this.#writer
+    const connection = this.#readingConnection()
     connection.forgetKnownChanges()
     const prepared = connection.prepare(text)
     return prepared.isReader && prepared.isReadonly ? connection.rows(prepared, values) : this.#inQueue(text, values)
+  }
+
+  #readingConnection(): Connection {
+    if (this.#openReader === undefined || !this.#queue.isHeld) return this.#writer
+    this.#reader ??= this.#openReader()
+    return this.#reader
   }
 
   #inQueue(text: string, values: SqliteValue[]): Promise<Row[]> {
