@@ -94,7 +94,7 @@ export interface Call {
   /** How long the text is that it stores. */
   readonly size: number
   /** Calls that must be stored together or not at all. */
-  readonly group?: object
+  readonly group: object | undefined
 }
 
 type Chain = readonly Call[]
@@ -139,19 +139,19 @@ export class Batch {
   }
 
   /** Adds a call to this turn. */
-  add<T>(call: Omit<Call, 'resolve' | 'reject'>): Promise<T> {
+  add<T>(key: string, kind: Call['kind'], apply: Call['apply'], size = 0, group?: object): Promise<T> {
     return new Promise((resolve, reject) => {
-      const added: Call = { ...call, resolve: resolve as (result: unknown) => void, reject }
-      const chain = this.#waiting.get(call.key)
-      if (chain === undefined) this.#waiting.set(call.key, [added])
-      else chain.push(added)
+      const call: Call = { key, kind, apply, size, group, resolve: resolve as (result: unknown) => void, reject }
+      const chain = this.#waiting.get(key)
+      if (chain === undefined) this.#waiting.set(key, [call])
+      else chain.push(call)
       this.#schedule()
     })
   }
 
   /** Resolves when all calls that were made so far are answered. */
   settled(): Promise<void> {
-    const waiting = [...this.#waiting.keys()].map(key => this.add({ key, kind: 'read', size: 0, apply: () => undefined }))
+    const waiting = [...this.#waiting.keys()].map(key => this.add(key, 'read', () => undefined))
     return Promise.allSettled([...waiting, this.#written, ...this.#reading.values()]).then(() => undefined)
   }
 
@@ -169,19 +169,22 @@ export class Batch {
     const writes: Chain[] = []
     let size = 0
     const groups = new Set<object>()
-    for (const [key, chain] of this.#waiting) {
-      if (this.#writing.has(key)) continue
-      // What does not fit into one statement waits for the next, but a group stays together.
-      if (size > MAX_BATCH_SIZE && !chain.some(({ group }) => group !== undefined && groups.has(group))) continue
+    const waiting = this.#waiting
+    this.#waiting = new Map()
+    for (const [key, chain] of waiting) {
+      const onlyReads = chain.every(isRead)
+      // What does not fit into one statement waits for the next, but a group stays together. While one write is on its
+      // way, the next gathers.
+      const fits = size <= MAX_BATCH_SIZE || chain.some(({ group }) => group !== undefined && groups.has(group))
+      if (!fits || this.#writing.has(key) || (this.#isWriting && !onlyReads)) {
+        this.#waiting.set(key, chain)
+        continue
+      }
       for (const call of chain) {
         size += call.size
         if (call.group !== undefined) groups.add(call.group)
       }
-      const onlyReads = chain.every(call => call.kind === 'read')
-      // While one write is on its way, the next gathers.
-      if (!onlyReads && this.#isWriting) continue
       ;(onlyReads ? reads : writes).push(chain)
-      this.#waiting.delete(key)
     }
     // What is written needs a look at old values in most cases, and the reads come along with that.
     const shareRead = reads.length > 0 && this.#canSwap && !this.#isTransaction && !writes.every(isIndependent)
@@ -200,7 +203,7 @@ export class Batch {
   async #read(chains: readonly Chain[]): Promise<void> {
     const keys = chains.map(keyOf)
     // Who waits for this read waits for the earlier ones of its keys, too.
-    const earlier = keys.map(key => this.#reading.get(key))
+    const earlier = this.#readingOf(keys)
     const answered = this.#load(keys, 'findValues').then(
       texts => answerReads(chains, texts),
       error => rejectAll(chains, error)
@@ -215,12 +218,23 @@ export class Batch {
     await work
   }
 
+  /** The reads of those keys that are on their way. */
+  #readingOf(keys: Iterable<string>): Promise<void>[] {
+    const reading: Promise<void>[] = []
+    if (this.#reading.size === 0) return reading
+    for (const key of keys) {
+      const work = this.#reading.get(key)
+      if (work !== undefined) reading.push(work)
+    }
+    return reading
+  }
+
   async #write(chains: readonly Chain[], reads: readonly Chain[]): Promise<void> {
     this.#isWriting = true
     this.#writing = new Set(chains.map(keyOf))
     try {
       // A read that was made before must not see what is written now.
-      await Promise.all([...this.#writing].map(key => this.#reading.get(key)))
+      await Promise.all(this.#readingOf(this.#writing))
       await this.#store(chains, reads)
     } finally {
       this.#isWriting = false
@@ -362,8 +376,9 @@ export class Batch {
     handle: Queryable = this.#handle
   ): Promise<Map<string, string>> {
     if (keys.length === 0) return new Map()
-    const rows = await callQuery(handle, query, { keys })
-    return new Map(rows.map(({ key, value }) => [key, value ?? 'null']))
+    const texts = new Map<string, string>()
+    for (const { key, value } of await callQuery(handle, query, { keys })) texts.set(key, value ?? 'null')
+    return texts
   }
 }
 
@@ -374,6 +389,10 @@ function explainLostCommit(error: unknown): never {
 
 function keyOf(chain: Chain): string {
   return (chain[0] as Call).key
+}
+
+function isRead({ kind }: Call): boolean {
+  return kind === 'read'
 }
 
 /** Whether the chain's first call stores a whole value, so that nothing depends on the old one. */
@@ -393,8 +412,18 @@ function applyAll(chain: Chain, slot: Slot): Outcome[] {
   })
 }
 
+/** Reads have nothing to wait for once they were applied. */
 function answerReads(chains: readonly Chain[], texts: ReadonlyMap<string, string>): void {
-  for (const chain of chains) tellAll(applyAll(chain, new Slot(texts.get(keyOf(chain)))))
+  for (const chain of chains) {
+    const slot = new Slot(texts.get(keyOf(chain)))
+    for (const call of chain) {
+      try {
+        call.resolve(call.apply(slot))
+      } catch (error) {
+        call.reject(error)
+      }
+    }
+  }
 }
 
 /** Cuts what is to be sent where one statement would get too long: in one portion nearly always. */

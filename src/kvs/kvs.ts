@@ -87,69 +87,77 @@ export class Store implements KeyValueStore {
     this.#batch = new Batch(handle, isTransaction)
   }
 
-  async get<T = unknown>(key: string, path?: Path): Promise<T | null> {
-    const parts = this.#check(key, path)
-    if (this.#handle.isLocal && this.#batch.isFree(key)) {
-      const row = await callQuery(this.#handle, 'findValue', { key })
-      return (row === undefined ? null : getAt(parseStored(row.value ?? 'null'), parts).value) as T | null
-    }
-    return this.#perform(key, 'read', slot => (slot.exists ? getAt(slot.copy(), parts).value : null))
-  }
-
-  async set(key: string, value: unknown, path?: Path): Promise<void> {
-    const parts = this.#check(key, path)
-    const text = this.#toText(value)
-    if (parts.length === 0) return this.#perform(key, 'replace', slot => slot.replace(text), { size: text.length })
-    const growth = text.length + growthBy(parts)
-    return this.#perform(
-      key,
-      'change',
-      slot => {
-        const part = JSON.parse(text) as JsonValue
-        if (mayExceed(slot.maxLength + growth, this.#maxValueBytes)) {
-          // Near the limit the new value is measured before the old one is given up.
-          const grown = setAt(slot.copy(), parts, part)
-          const whole = JSON.stringify(grown)
-          this.#checkSize(whole)
-          slot.replace(whole)
-        } else {
-          // setAt() changes nothing when it fails.
-          slot.change(setAt(slot.value, parts, part), growth)
-        }
-      },
-      { size: text.length }
+  get<T = unknown>(key: string, path?: Path): Promise<T | null> {
+    return this.#checked(key, path, parts =>
+      this.#handle.isLocal && this.#batch.isFree(key)
+        ? this.#getAtOnce(key, parts)
+        : this.#perform(key, 'read', slot => (slot.exists ? getAt(slot.copy(), parts).value : null))
     )
   }
 
-  async delete(key: string, path?: Path): Promise<boolean> {
-    const parts = this.#check(key, path)
-    return this.#perform(key, parts.length === 0 ? 'remove' : 'change', slot => {
-      if (!slot.exists) return false
-      if (parts.length === 0) {
-        slot.replace(undefined)
-        return true
-      }
-      const value = slot.value as JsonValue
-      const isDeleted = deleteAt(value, parts)
-      if (isDeleted) slot.change(value, 0)
-      return isDeleted
+  async #getAtOnce<T>(key: string, parts: readonly Part[]): Promise<T | null> {
+    const row = await callQuery(this.#handle, 'findValue', { key })
+    return (row === undefined ? null : getAt(parseStored(row.value ?? 'null'), parts).value) as T | null
+  }
+
+  set(key: string, value: unknown, path?: Path): Promise<void> {
+    return this.#checked(key, path, parts => {
+      const text = this.#toText(value)
+      if (parts.length === 0) return this.#perform(key, 'replace', slot => slot.replace(text), text.length)
+      const growth = text.length + growthBy(parts)
+      return this.#perform(
+        key,
+        'change',
+        slot => {
+          const part = JSON.parse(text) as JsonValue
+          if (mayExceed(slot.maxLength + growth, this.#maxValueBytes)) {
+            // Near the limit the new value is measured before the old one is given up.
+            const grown = setAt(slot.copy(), parts, part)
+            const whole = JSON.stringify(grown)
+            this.#checkSize(whole)
+            slot.replace(whole)
+          } else {
+            // setAt() changes nothing when it fails.
+            slot.change(setAt(slot.value, parts, part), growth)
+          }
+        },
+        text.length
+      )
     })
   }
 
-  async has(key: string, path?: Path): Promise<boolean> {
-    const parts = this.#check(key, path)
-    return this.#perform(key, 'read', slot => (parts.length === 0 ? slot.exists : getAt(slot.value, parts).isFound))
+  delete(key: string, path?: Path): Promise<boolean> {
+    return this.#checked(key, path, parts =>
+      this.#perform(key, parts.length === 0 ? 'remove' : 'change', slot => {
+        if (!slot.exists) return false
+        if (parts.length === 0) {
+          slot.replace(undefined)
+          return true
+        }
+        const value = slot.value as JsonValue
+        const isDeleted = deleteAt(value, parts)
+        if (isDeleted) slot.change(value, 0)
+        return isDeleted
+      })
+    )
   }
 
-  async update<T = unknown>(key: string, change: (value: T | null) => T): Promise<T> {
-    this.#check(key, undefined)
-    if (typeof change !== 'function') {
-      throw new DatabaseError('invalid_parameter', `kvs.update() expects a function of the old value, got ${typeof change}.`)
-    }
-    return this.#perform(key, 'change', slot => {
-      const text = this.#toText(returned(change((slot.copy() ?? null) as T | null)))
-      slot.replace(text)
-      return JSON.parse(text)
+  has(key: string, path?: Path): Promise<boolean> {
+    return this.#checked(key, path, parts =>
+      this.#perform(key, 'read', slot => (parts.length === 0 ? slot.exists : getAt(slot.value, parts).isFound))
+    )
+  }
+
+  update<T = unknown>(key: string, change: (value: T | null) => T): Promise<T> {
+    return this.#checked(key, undefined, () => {
+      if (typeof change !== 'function') {
+        throw new DatabaseError('invalid_parameter', `kvs.update() expects a function of the old value, got ${typeof change}.`)
+      }
+      return this.#perform(key, 'change', slot => {
+        const text = this.#toText(returned(change((slot.copy() ?? null) as T | null)))
+        slot.replace(text)
+        return JSON.parse(text)
+      })
     })
   }
 
@@ -181,9 +189,7 @@ export class Store implements KeyValueStore {
       )
     }
     const group = {}
-    await Promise.all(
-      [...texts].map(([key, text]) => this.#perform(key, 'replace', slot => slot.replace(text), { size: text.length, group }))
-    )
+    await Promise.all([...texts].map(([key, text]) => this.#perform(key, 'replace', slot => slot.replace(text), text.length, group)))
   }
 
   async *list<T = unknown>(options: ListOptions = {}): AsyncGenerator<Entry<T>, void, undefined> {
@@ -208,16 +214,20 @@ export class Store implements KeyValueStore {
     return this.#batch.settled()
   }
 
-  async #perform<T>(
-    key: string,
-    kind: Call['kind'],
-    apply: (slot: Slot) => unknown,
-    { size = 0, group }: { size?: number; group?: object } = {}
-  ): Promise<T> {
+  async #perform<T>(key: string, kind: Call['kind'], apply: (slot: Slot) => unknown, size?: number, group?: object): Promise<T> {
     try {
-      return await this.#batch.add<T>({ key, kind, apply, size, ...(group && { group }) })
+      return await this.#batch.add<T>(key, kind, apply, size, group)
     } catch (error) {
       throw atCaller(error)
+    }
+  }
+
+  /** Begins what returns a promise already: an asynchronous function around it would cost as much as a batched read. */
+  #checked<T>(key: string, path: Path | undefined, begin: (parts: readonly Part[]) => Promise<T>): Promise<T> {
+    try {
+      return begin(this.#check(key, path))
+    } catch (error) {
+      return Promise.reject(error)
     }
   }
 
