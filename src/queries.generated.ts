@@ -30,9 +30,13 @@ export const compiledQueries = {
       call: 'all',
       text: "SELECT key, value, modified_on AS \"modifiedOn\"\nFROM kvs\nWHERE key > :after AND key >= :prefix AND (:end IS NULL OR key < :end)\nORDER BY key\nLIMIT :limit"
     },
+    putValue: {
+      call: 'run',
+      text: "INSERT INTO kvs (key, value, modified_on)\nVALUES (:key, :value, :now)\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
+    },
     putValues: {
       call: 'run',
-      text: "INSERT INTO kvs (key, value, modified_on)\nSELECT value ->> 0, value ->> 1, :now\nFROM json_each(:entries)\nWHERE TRUE\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
+      text: "INSERT INTO kvs (key, value, modified_on)\nSELECT max(key), max(value), :now\nFROM (\n  SELECT key AS place, value AS key, NULL AS value\n  FROM json_each(:keys)\n  UNION ALL\n  SELECT key, NULL, value\n  FROM json_each(:values)\n)\nWHERE TRUE\nGROUP BY place\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
     },
     saveUser: {
       call: 'one',
@@ -68,9 +72,13 @@ export const compiledQueries = {
       call: 'all',
       text: "SELECT key, value, modified_on AS \"modifiedOn\"\nFROM kvs\nWHERE key COLLATE \"C\" > :after AND key COLLATE \"C\" >= :prefix\n  AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)\nORDER BY key COLLATE \"C\"\nLIMIT :limit"
     },
+    putValue: {
+      call: 'run',
+      text: "INSERT INTO kvs (key, value, modified_on)\nVALUES (:key, :value, :now)\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
+    },
     putValues: {
       call: 'run',
-      text: "INSERT INTO kvs (key, value, modified_on)\nSELECT entry ->> 0, entry ->> 1, :now\nFROM json_array_elements(:entries::JSON) AS entry\nORDER BY (entry ->> 0) COLLATE \"C\"\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
+      text: "INSERT INTO kvs (key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries (key, value)\nORDER BY key COLLATE \"C\"\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
     },
     saveUser: {
       call: 'one',

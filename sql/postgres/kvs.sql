@@ -22,11 +22,11 @@ ORDER BY kvs.key COLLATE "C"
 FOR UPDATE OF kvs;
 
 -- name: putValues :run
--- Each entry is an array of a key and a value. Key order keeps two of these from waiting for each other.
+-- The keys and the values' texts are two arrays. Key order keeps two of these from waiting for each other.
 INSERT INTO kvs (key, value, modified_on)
-SELECT entry ->> 0, entry ->> 1, :now
-FROM json_array_elements(:entries::JSON) AS entry
-ORDER BY (entry ->> 0) COLLATE "C"
+SELECT key, value, :now
+FROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries (key, value)
+ORDER BY key COLLATE "C"
 ON CONFLICT (key) DO UPDATE SET
   value = excluded.value,
   modified_on = excluded.modified_on;

@@ -10,11 +10,18 @@ FROM kvs
 WHERE key IN (SELECT value FROM json_each(:keys));
 
 -- name: putValues :run
--- Each entry is an array of a key and a value.
+-- The keys and the values' texts are two arrays; grouping brings together what has the same place in them.
 INSERT INTO kvs (key, value, modified_on)
-SELECT value ->> 0, value ->> 1, :now
-FROM json_each(:entries)
+SELECT max(key), max(value), :now
+FROM (
+  SELECT key AS place, value AS key, NULL AS value
+  FROM json_each(:keys)
+  UNION ALL
+  SELECT key, NULL, value
+  FROM json_each(:values)
+)
 WHERE TRUE
+GROUP BY place
 ON CONFLICT (key) DO UPDATE SET
   value = excluded.value,
   modified_on = excluded.modified_on;
