@@ -1,12 +1,17 @@
-/** Makes `dist/`: the JavaScript in few files, as each file costs time at a cold start; and the types, one file a module. */
+/**
+ * Makes `dist/`: the JavaScript in one file, as each file and each package costs time at a cold start; and the types,
+ * one file a module. The drivers' packages stay outside, and are loaded on first use.
+ */
 import { execFileSync } from 'node:child_process'
-import { readFileSync, rmSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
 
-/** Each driver becomes a file of its own, which is loaded on first use. */
+/** What comes into the file with duolect's own code. Its license comes along. */
+const INLINED = ['json-pointer', 'foreach']
+
 export async function buildPackage(directory: string): Promise<void> {
   rmSync(directory, { recursive: true, force: true })
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
@@ -16,13 +21,14 @@ export async function buildPackage(directory: string): Promise<void> {
     absWorkingDir: root,
     outdir: directory,
     bundle: true,
-    splitting: true,
-    packages: 'external',
+    external: ['pg', 'better-sqlite3'],
     format: 'esm',
     platform: 'node',
     target: 'node20',
     logLevel: 'warning'
   })
+  const licenses = INLINED.map(name => `${name}\n\n${readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8').trim()}\n`)
+  writeFileSync(join(directory, 'LICENSES.txt'), `index.js holds code of these packages:\n\n${licenses.join('\n\n')}`)
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -6,6 +6,18 @@ import { findDrift } from './compile-sql.ts'
 
 const root = join(import.meta.dirname, '..')
 
+/** What every driver may import. */
+const DRIVER = [
+  'adapter.ts',
+  'config.ts',
+  'errors.ts',
+  'queries.ts',
+  'statement.ts',
+  'values.ts',
+  'drivers/handle.ts',
+  'drivers/package.ts'
+]
+
 /**
  * Which files of `src/` a file may import. The first row whose name begins the file's path counts; a name that ends
  * in / stands for the folder. Only database.ts knows the drivers, and loads them when they are needed.
@@ -16,22 +28,28 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
   ['kvs/limits.ts', []],
   ['adapter.ts', ['sql.ts']],
   ['tracing.ts', ['adapter.ts']],
-  ['cli.ts', ['queries.generated.ts']],
+  ['cli.ts', ['queries.postgres.generated.ts', 'queries.sqlite.generated.ts']],
   ['json.ts', ['errors.ts']],
   ['scope.ts', ['errors.ts']],
   ['config.ts', ['errors.ts', 'kvs/limits.ts', 'nearest.ts']],
   ['sql.ts', ['adapter.ts', 'errors.ts']],
   ['statement.ts', ['adapter.ts', 'errors.ts', 'sql.ts']],
   ['values.ts', ['errors.ts', 'json.ts', 'statement.ts']],
-  ['queries.generated.ts', []],
-  ['queries.ts', ['adapter.ts', 'queries.generated.ts']],
-  ['kvs/', ['adapter.ts', 'errors.ts', 'json.ts', 'queries.ts', 'scope.ts', 'kvs/']],
+  ['queries.postgres.generated.ts', []],
+  ['queries.sqlite.generated.ts', []],
+  ['queries.ts', ['adapter.ts', 'queries.postgres.generated.ts', 'queries.sqlite.generated.ts']],
+  [
+    'any-adapter.ts',
+    ['adapter.ts', 'kvs/', 'queries.ts', 'queries.postgres.generated.ts', 'queries.sqlite.generated.ts', 'scope.ts', 'users.ts']
+  ],
+  ['kvs/', ['adapter.ts', 'errors.ts', 'json.ts', 'queries.ts', 'kvs/']],
   ['users.ts', ['adapter.ts', 'errors.ts', 'nearest.ts', 'queries.ts']],
+  ['drivers/package.ts', []],
   ['drivers/handle.ts', ['adapter.ts', 'config.ts', 'errors.ts', 'scope.ts', 'statement.ts', 'tracing.ts']],
-  ['drivers/sqlite/', ['adapter.ts', 'config.ts', 'errors.ts', 'statement.ts', 'values.ts', 'drivers/handle.ts', 'drivers/sqlite/']],
-  ['drivers/postgres/', ['adapter.ts', 'config.ts', 'errors.ts', 'statement.ts', 'values.ts', 'drivers/handle.ts', 'drivers/postgres/']],
+  ['drivers/sqlite/', [...DRIVER, 'queries.sqlite.generated.ts', 'drivers/sqlite/']],
+  ['drivers/postgres/', [...DRIVER, 'queries.postgres.generated.ts', 'drivers/postgres/']],
   ['database.ts', ['adapter.ts', 'config.ts', 'errors.ts', 'kvs/', 'queries.ts', 'scope.ts', 'users.ts']],
-  ['index.ts', ['adapter.ts', 'config.ts', 'database.ts', 'errors.ts', 'kvs/', 'sql.ts', 'tracing.ts', 'users.ts']]
+  ['index.ts', ['adapter.ts', 'any-adapter.ts', 'config.ts', 'database.ts', 'errors.ts', 'kvs/', 'sql.ts', 'tracing.ts', 'users.ts']]
 ]
 
 /** Packages that a file may import; Node's own modules are free. */

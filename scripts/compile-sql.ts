@@ -1,7 +1,6 @@
 /**
- * Compiles `sql/` into `src/queries.generated.ts`, so that nothing is read from the disk at run time.
- *
- * `npm run sql` writes the file; with `--check` it fails when the file is not what `sql/` says.
+ * Compiles `sql/` into `src/queries.<dialect>.generated.ts`, so that nothing is read from the disk at run time.
+ * `npm run sql` writes the files.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +19,10 @@ export interface NamedQuery {
 }
 
 const root = join(import.meta.dirname, '..')
-const target = join(root, 'src', 'queries.generated.ts')
+
+function targetOf(dialect: Dialect): string {
+  return join(root, 'src', `queries.${dialect}.generated.ts`)
+}
 
 /**
  * Reads the queries of one file. A query begins with `-- name: findUser :one`; comment lines right behind that
@@ -73,23 +75,20 @@ function queriesIn(folder: string): Map<string, NamedQuery> {
   return queries
 }
 
-function compile(): string {
-  const shared = queriesIn(join(root, 'sql'))
-  const sets = DIALECTS.map((dialect: Dialect) => {
-    const queries = [...new Map([...shared, ...queriesIn(join(root, 'sql', dialect))]).values()]
-    queries.sort((a, b) => (a.name < b.name ? -1 : 1))
-    const entries = queries.map(
-      ({ name, call, text }) => `    ${name}: {\n      call: '${call}',\n      text: ${JSON.stringify(text)}\n    }`
-    )
-    return `  ${dialect}: {\n${entries.join(',\n')}\n  }`
-  })
-  return `// Made from sql/ by "npm run sql". Change it there.\n\nexport const compiledQueries = {\n${sets.join(',\n')}\n} as const\n`
+/** The module of one dialect: the shared queries, and those of its own instead of or beside them. */
+function compile(dialect: Dialect): string {
+  const queries = [...new Map([...queriesIn(join(root, 'sql')), ...queriesIn(join(root, 'sql', dialect))]).values()]
+  queries.sort((a, b) => (a.name < b.name ? -1 : 1))
+  const entries = queries.map(({ name, call, text }) => `  ${name}: {\n    call: '${call}',\n    text: ${JSON.stringify(text)}\n  }`)
+  return `// Made from sql/ by "npm run sql". Change it there.\n\nexport const ${dialect}Queries = {\n${entries.join(',\n')}\n} as const\n`
 }
 
-/** What `src/queries.generated.ts` lacks, or undefined when it is up to date. */
+/** What the compiled queries lack, or undefined when they are up to date. */
 export function findDrift(): string | undefined {
-  const isSame = readFileSync(target, 'utf8') === compile()
-  return isSame ? undefined : 'src/queries.generated.ts is not what sql/ says. Run: npm run sql'
+  const isSame = DIALECTS.every(dialect => readFileSync(targetOf(dialect), 'utf8') === compile(dialect))
+  return isSame ? undefined : 'src/queries.*.generated.ts are not what sql/ says. Run: npm run sql'
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(target, compile())
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  for (const dialect of DIALECTS) writeFileSync(targetOf(dialect), compile(dialect))
+}

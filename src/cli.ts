@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `duolect schema --postgres` prints the statements that make duolect's tables, for whoever may create them. */
-import { compiledQueries } from './queries.generated.ts'
+import { postgresQueries } from './queries.postgres.generated.ts'
+import { sqliteQueries } from './queries.sqlite.generated.ts'
 
 const USAGE = `Usage: duolect schema --postgres | --sqlite
 
@@ -10,7 +11,7 @@ role that may only SELECT, INSERT, UPDATE and DELETE.`
 const [command, option, ...others] = process.argv.slice(2)
 
 if (command === 'schema' && others.length === 0 && (option === '--postgres' || option === '--sqlite')) {
-  console.log(compiledQueries[option === '--postgres' ? 'postgres' : 'sqlite'].createTables.text)
+  console.log((option === '--postgres' ? postgresQueries : sqliteQueries).createTables.text)
 } else if (command === '--help' || command === undefined) {
   console.log(USAGE)
 } else {

@@ -5,7 +5,7 @@ import { atCaller, closedError, DatabaseError } from './errors.ts'
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
 import { callQuery } from './queries.ts'
 import { assertOutside } from './scope.ts'
-import { saveUser, type User, type UserInput } from './users.ts'
+import { putUser, type User, type UserInput } from './users.ts'
 
 /** A transaction's handle. */
 export interface Transaction extends Omit<Queryable, 'transaction'> {
@@ -71,6 +71,11 @@ class LazyHandle implements Queryable {
     return this.#adapter
   }
 
+  /** Whether the adapter's queries are known. */
+  get isOpen(): boolean {
+    return this.#adapter !== undefined
+  }
+
   /** The opening that is on its way, or one that begins now. Only success is remembered. */
   open(): Promise<Adapter> {
     this.#opening ??= openAdapter(this.#settings).then(
@@ -116,6 +121,11 @@ class LazyHandle implements Queryable {
   async close(): Promise<void> {
     const adapter = await this.#opening?.catch(() => undefined)
     await adapter?.close()
+  }
+
+  /** Does the work at once when the adapter is open, else after that. */
+  whenOpen<T>(work: (adapter: Adapter) => Promise<T>): Promise<T> {
+    return this.#adapter ? work(this.#adapter) : this.#afterOpening(work)
   }
 
   async #afterOpening<T>(work: (adapter: Adapter) => Promise<T>): Promise<T> {
@@ -227,7 +237,7 @@ class TransactionWithStore extends Passing implements Transaction {
   }
 
   saveUser(user: UserInput): Promise<User> {
-    return saveUser(this.inner, user)
+    return putUser(this.inner, user)
   }
 
   transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
@@ -287,7 +297,12 @@ class LazyDatabase implements Database {
     this.location = settings.location
     this.#maxValueBytes = settings.maxValueBytes
     this.#handle = new LazyHandle(settings)
-    this.#store = new Store(this.#handle, { isTransaction: false, maxValueBytes: settings.maxValueBytes, check: () => this.#check() })
+    this.#store = new Store(this.#handle, {
+      isTransaction: false,
+      maxValueBytes: settings.maxValueBytes,
+      check: () => this.#check(),
+      lazy: this.#handle
+    })
     this.kvs = this.#store
   }
 
@@ -332,7 +347,7 @@ class LazyDatabase implements Database {
   }
 
   saveUser(user: UserInput): Promise<User> {
-    return this.#closing ? refuse() : saveUser(this.#handle, user)
+    return this.#closing ? refuse() : this.#handle.whenOpen(adapter => putUser(adapter, user))
   }
 
   close(): Promise<void> {

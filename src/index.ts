@@ -10,11 +10,12 @@ export type {
   TransactionOptions,
   Value
 } from './adapter.ts'
+export { createKeyValueStore, saveUser } from './any-adapter.ts'
 export type { DatabaseConfig } from './config.ts'
 export { createDatabase, type Database, type OpenDatabase, type Transaction } from './database.ts'
 export { DatabaseError, type ErrorCode } from './errors.ts'
-export { createKeyValueStore, type Entry, type KeyValueStore, type ListOptions } from './kvs/kvs.ts'
+export type { Entry, KeyValueStore, ListOptions } from './kvs/kvs.ts'
 export type { Path } from './kvs/path.ts'
 export { type Sql, type SqlTag, sql } from './sql.ts'
 export type { QueryTrace } from './tracing.ts'
-export { saveUser, type User, type UserInput } from './users.ts'
+export type { User, UserInput } from './users.ts'

@@ -1,8 +1,9 @@
-/** duolect's own statements: written in `sql/`, compiled into `queries.generated.ts`, called here by name. */
-import type { Queryable, QueryParameters, RunResult } from './adapter.ts'
-import { compiledQueries } from './queries.generated.ts'
+/** duolect's own statements: written in `sql/`, compiled into `queries.<dialect>.generated.ts`, called here by name. */
+import type { Dialect, Queryable, QueryParameters, RunResult } from './adapter.ts'
+import type { postgresQueries } from './queries.postgres.generated.ts'
+import type { sqliteQueries } from './queries.sqlite.generated.ts'
 
-type Compiled = (typeof compiledQueries)['sqlite' | 'postgres']
+type Compiled = typeof sqliteQueries | typeof postgresQueries
 /** The names that every dialect has. */
 export type QueryName = keyof Compiled
 type CallOf<N extends QueryName> = Compiled[N]['call']
@@ -28,9 +29,20 @@ type ResultOf<N extends QueryName> = {
   exec: Promise<void>
 }[CallOf<N>]
 
+const known: Partial<Record<Dialect, Compiled>> = {}
+
+/** Makes a dialect's queries known. Its driver does so, as who uses one database need not carry the other's. */
+export function useQueries(dialect: Dialect, queries: Compiled): void {
+  known[dialect] = queries
+}
+
+function queriesOf({ dialect }: Queryable): Compiled {
+  return known[dialect] as Compiled
+}
+
 /** Calls a named query of the handle's dialect; what comes back is what its `:all`, `:one` … says. */
 export function callQuery<N extends QueryName>(handle: Queryable, name: N, parameters?: QueryParameters): ResultOf<N> {
-  const { call, text } = compiledQueries[handle.dialect][name]
+  const { call, text } = queriesOf(handle)[name]
   return handle[call](text, parameters) as ResultOf<N>
 }
 
@@ -39,6 +51,6 @@ export type ValueChange = readonly [kind: 'put' | 'add' | 'swap', key: string, o
 
 /** The text of a query that compares and sets in one statement, where the dialect has one. */
 export function swapValuesText(handle: Queryable): string | undefined {
-  const queries = compiledQueries[handle.dialect]
+  const queries = queriesOf(handle)
   return 'swapValues' in queries ? queries.swapValues.text : undefined
 }

@@ -40,7 +40,7 @@ const OF_A_ROW: readonly string[] = ['userId', 'created_on']
  * @returns the stored row
  * @throws DatabaseError `invalid_parameter`, naming the field
  */
-export async function saveUser(handle: Queryable, user: UserInput): Promise<User> {
+export async function putUser(handle: Queryable, user: UserInput): Promise<User> {
   const row = rowOf(user)
   try {
     return (await callQuery(handle, 'saveUser', row)) as User

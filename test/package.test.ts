@@ -57,7 +57,8 @@ describe('The package', () => {
   test('holds what users need and nothing else', () => {
     const files = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n')
     const others = files.filter(
-      file => !/^package\/(dist\/.+\.(js|d\.ts)|package\.json|docs\/\w+\.md|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)
+      file =>
+        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/\w+\.md|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)
     )
     assert.deepEqual(others, [])
     for (const file of ['dist/index.js', 'dist/index.d.ts', 'README.md', 'CHANGELOG.md', 'LICENSE'])
@@ -65,13 +66,13 @@ describe('The package', () => {
   })
 
   test('works from JavaScript with SQLite alone', () => {
-    const folder = project('sqlite', ['json-pointer', 'better-sqlite3'])
+    const folder = project('sqlite', ['better-sqlite3'])
     assert.deepEqual(run(folder, USE, { DATABASE: '', DATA_DIR: '' }), { status: 0, output: RESULT })
     assert.ok(readdirSync(join(folder, 'data')).includes('db.sqlite'))
   })
 
   test('works from JavaScript with Postgres alone', () => {
-    const folder = project('postgres', ['json-pointer', 'pg'])
+    const folder = project('postgres', ['pg'])
     const schema = `package_${process.pid}`
     const url = process.env.TEST_PG_URL as string
     const prepare = `
@@ -91,7 +92,7 @@ describe('The package', () => {
     ['pg', { DATABASE: 'postgres', DATABASE_URL: 'postgres://127.0.0.1:1/db' }]
   ] as const) {
     test(`without ${missing} says what to install, and only when its database is opened`, () => {
-      const folder = project(`no-${missing}`, ['json-pointer'])
+      const folder = project(`no-${missing}`, [])
       const source = `
         import { createDatabase } from 'duolect'
         const db = createDatabase()
@@ -107,7 +108,7 @@ describe('The package', () => {
     ['esnext', 'bundler']
   ] as const) {
     test(`has types for moduleResolution ${resolution}, without types of others`, () => {
-      const folder = project(`types-${resolution}`, ['json-pointer'])
+      const folder = project(`types-${resolution}`, [])
       writeFileSync(
         join(folder, 'main.ts'),
         `import { createDatabase, DatabaseError, type ErrorCode, type KeyValueStore, sql, type User } from 'duolect'

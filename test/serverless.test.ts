@@ -121,7 +121,7 @@ describe('A bundle of a function that uses Postgres', () => {
   for (const { format, file, banner } of FORMATS) {
     for (const minify of [false, true]) {
       test(`has no better-sqlite3 where that is external, and runs from an empty directory (${format}, minify: ${minify})`, async () => {
-        const folder = project(`external-${format}-${minify}`, ['json-pointer', 'pg', 'better-sqlite3'])
+        const folder = project(`external-${format}-${minify}`, ['pg', 'better-sqlite3'])
         const { empty, inputs } = await bundle(folder, file, { format, banner, minify, external: ['better-sqlite3'] })
         assertWithoutSqlite(inputs, empty, file)
         assertRuns(empty, file)
@@ -129,7 +129,7 @@ describe('A bundle of a function that uses Postgres', () => {
     }
 
     test(`has no better-sqlite3 where that is not installed, and runs from an empty directory (${format})`, async () => {
-      const folder = project(`without-${format}`, ['json-pointer', 'pg'])
+      const folder = project(`without-${format}`, ['pg'])
       const { empty, inputs } = await bundle(folder, file, { format, banner })
       assertWithoutSqlite(inputs, empty, file)
       assertRuns(empty, file)
@@ -137,7 +137,7 @@ describe('A bundle of a function that uses Postgres', () => {
   }
 
   test('of ES modules that cannot load pg for lack of require says why', async () => {
-    const folder = project('no-require', ['json-pointer', 'pg'])
+    const folder = project('no-require', ['pg'])
     const { empty } = await bundle(folder, 'main.mjs', { format: 'esm' })
     const { stderr } = spawnSync(process.execPath, ['main.mjs', JSON.stringify({ n: 1, key })], {
       cwd: empty,

@@ -4,7 +4,18 @@
  * This file only sees to what must be there, starts the parts, and hands on their results.
  */
 import { spawnSync } from 'node:child_process'
-import { closeSync, existsSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync
+} from 'node:fs'
 import { arch, cpus, platform, release, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -102,7 +113,9 @@ async function compile(): Promise<string> {
   const outdir = join(directory, 'dist')
   rmSync(outdir, { recursive: true, force: true })
   const { buildPackage } = await import('../build.ts')
-  await buildPackage(join(outdir, 'duolect'))
+  const installed = join(directory, 'node_modules', 'duolect')
+  await buildPackage(join(installed, 'dist'))
+  copyFileSync(join(root, 'package.json'), join(installed, 'package.json'))
   const { build } = await import('esbuild')
   await build({
     entryPoints: [join(directory, 'worker.ts')],

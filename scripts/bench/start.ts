@@ -10,9 +10,6 @@ import { median, rounded, spread } from './statistics.ts'
 const CONTESTANTS = ['raw', 'duolect', 'knex'] as const
 type Name = (typeof CONTESTANTS)[number]
 
-/** duolect, compiled as `dist/` is. */
-const BUILD = join(import.meta.dirname, 'dist', 'duolect')
-
 // Cold start ----------------------------------------------------------------------------------------------------
 
 /** Starts a program, and returns the ms until its first line and the bytes of memory it had at its end. */
@@ -49,7 +46,7 @@ function countFiles(program: string, location: string, directory: string): numbe
   return new Set(files).size
 }
 
-/** Each start has a SQLite file of its own; on Postgres all have one database, whose tables are there after the first. */
+/** Each contestant has a database of its own, whose tables are there after the first start, which is not timed. */
 export async function measureStarts(
   rounds: number,
   directory: string,
@@ -58,9 +55,12 @@ export async function measureStarts(
   const results: StartResult[] = []
   for (const dialect of ['sqlite', 'postgres'] as const) {
     const program = (name: Name) => join(import.meta.dirname, 'cold', `${dialect}-${name}.mjs`)
-    const urls = new Map<Name, string>()
-    if (dialect === 'postgres') for (const name of CONTESTANTS) urls.set(name, await databaseUrl(`start_${name}`))
-    const place = (name: Name) => urls.get(name) ?? join(mkdtempSync(join(directory, 'start-')), 'db.sqlite')
+    const places = new Map<Name, string>()
+    for (const name of CONTESTANTS) {
+      const isSqlite = dialect === 'sqlite'
+      places.set(name, isSqlite ? join(mkdtempSync(join(directory, 'start-')), 'db.sqlite') : await databaseUrl(`start_${name}`))
+    }
+    const place = (name: Name) => places.get(name) as string
     const samples = new Map(CONTESTANTS.map(name => [name, { milliseconds: [] as number[], rss: [] as number[] }]))
     for (const name of CONTESTANTS) await startOnce(program(name), place(name))
     for (let round = 0; round < rounds; round++) {
@@ -93,8 +93,15 @@ const DRIVERS = ['better-sqlite3', 'pg']
 /** The other databases' drivers, which knex and drizzle look for. */
 const OTHERS = ['mysql', 'mysql2', 'oracledb', 'sqlite3', 'tedious', 'pg-query-stream', 'pg-native', 'libsql', 'mariadb']
 
+const OWN = `import { createDatabase, sql } from ${JSON.stringify(join(import.meta.dirname, '..', '..', 'src', 'index.ts'))}
+console.log(createDatabase, sql)`
+
+/** duolect with its own two drivers, which the core loads when they are needed. */
+const WITH_DRIVERS = 'duolect and its drivers'
+
 const ENTRIES: Record<string, () => string> = {
-  duolect: () => `import { createDatabase, sql } from ${JSON.stringify(join(BUILD, 'index.js'))}\nconsole.log(createDatabase, sql)`,
+  duolect: () => OWN,
+  [WITH_DRIVERS]: () => OWN,
   kysely: () =>
     "import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely'\nconsole.log(Kysely, PostgresDialect, SqliteDialect, sql)",
   drizzle: () => `
@@ -107,7 +114,7 @@ const ENTRIES: Record<string, () => string> = {
   knex: () => "import knex from 'knex'\nconsole.log(knex)"
 }
 
-/** The size of what a bundler makes of each, the drivers left out. */
+/** The size of what a bundler makes of each, the drivers' packages left out; of duolect also without its own drivers, which is its core. */
 export async function measureBundles(): Promise<BundleResult[]> {
   const results: BundleResult[] = []
   for (const [contestant, entry] of Object.entries(ENTRIES)) {
@@ -117,7 +124,7 @@ export async function measureBundles(): Promise<BundleResult[]> {
       minify: true,
       format: 'esm',
       platform: 'node',
-      external: [...DRIVERS, ...OTHERS],
+      external: [...DRIVERS, ...OTHERS, ...(contestant === 'duolect' ? ['*/driver.ts'] : [])],
       write: false,
       logLevel: 'error'
     })
@@ -170,7 +177,7 @@ export function measureInstalls(root: string): InstallResult[] {
     return { contestant, bytes: own + [...others.values()].reduce((sum, size) => sum + size, 0), packages: others.size + 1 }
   }
   const ownFiles = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'].map(file => statSync(join(root, file)).size)
-  const own = sizeOf(BUILD) + ownFiles.reduce((sum, size) => sum + size, 0)
+  const own = sizeOf(join(import.meta.dirname, 'node_modules', 'duolect', 'dist')) + ownFiles.reduce((sum, size) => sum + size, 0)
   const others = Object.entries(packages).map(([contestant, name]) => {
     const folder = folderOf(name, import.meta.dirname) as string
     return total(contestant, sizeOf(folder), folder)

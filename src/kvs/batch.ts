@@ -82,6 +82,12 @@ export function parseStored(text: string): JsonValue {
   }
 }
 
+/** What is opened on first use. */
+export interface Lazy {
+  readonly isOpen: boolean
+  open(): Promise<unknown>
+}
+
 /** One call on one key. */
 export interface Call {
   readonly key: string
@@ -114,6 +120,7 @@ const MAX_BATCH_SIZE = 32 * 1024 * 1024
 export class Batch {
   readonly #handle: Queryable
   readonly #isTransaction: boolean
+  readonly #lazy: Lazy | undefined
   #waiting = new Map<string, Call[]>()
   /** The keys of the write that is on its way. */
   #writing: ReadonlySet<string> = new Set()
@@ -127,10 +134,12 @@ export class Batch {
   /**
    * @param handle what the statements run on
    * @param isTransaction whether the handle is a transaction's, which ends all or nothing by itself
+   * @param lazy what has to be open before the handle can be asked
    */
-  constructor(handle: Queryable, isTransaction: boolean) {
+  constructor(handle: Queryable, isTransaction: boolean, lazy?: Lazy) {
     this.#handle = handle
     this.#isTransaction = isTransaction
+    this.#lazy = lazy
   }
 
   /** Whether a read of the key may go its own way: nothing waits that it could overtake, or be overtaken by. */
@@ -159,12 +168,24 @@ export class Batch {
     if (this.#isScheduled) return
     this.#isScheduled = true
     setImmediate(() => {
-      this.#isScheduled = false
-      this.#flush()
+      if (this.#lazy === undefined || this.#lazy.isOpen) this.#flush()
+      else
+        this.#lazy.open().then(
+          () => this.#flush(),
+          error => this.#rejectWaiting(error)
+        )
     })
   }
 
+  #rejectWaiting(error: unknown): void {
+    this.#isScheduled = false
+    const chains = [...this.#waiting.values()]
+    this.#waiting.clear()
+    rejectAll(chains, error)
+  }
+
   #flush(): void {
+    this.#isScheduled = false
     const reads: Chain[] = []
     const writes: Chain[] = []
     let size = 0

@@ -2,9 +2,8 @@ import type { JsonValue, Queryable } from '../adapter.ts'
 import { atCaller, DatabaseError } from '../errors.ts'
 import { toJson } from '../json.ts'
 import { callQuery } from '../queries.ts'
-import { assertOutside } from '../scope.ts'
-import { Batch, type Call, parseStored, type Slot } from './batch.ts'
-import { DEFAULT_MAX_VALUE_BYTES, MAX_GAP, MAX_KEY_BYTES, MAX_TOTAL_LENGTH } from './limits.ts'
+import { Batch, type Call, type Lazy, parseStored, type Slot } from './batch.ts'
+import { MAX_GAP, MAX_KEY_BYTES, MAX_TOTAL_LENGTH } from './limits.ts'
 import { deleteAt, getAt, type Part, type Path, parsePath, setAt } from './path.ts'
 
 /** An entry of `list`. */
@@ -70,6 +69,8 @@ interface StoreOptions {
   readonly maxValueBytes: number
   /** Fails when the store must not be used now. */
   readonly check?: () => void
+  /** What has to be open before the handle can be asked. */
+  readonly lazy?: Lazy
 }
 
 /** The store on an adapter or inside a transaction. */
@@ -79,17 +80,19 @@ export class Store implements KeyValueStore {
   readonly #batch: Batch
 
   readonly #checkUse: (() => void) | undefined
+  readonly #lazy: Lazy | undefined
 
-  constructor(handle: Queryable, { isTransaction, maxValueBytes, check }: StoreOptions) {
+  constructor(handle: Queryable, { isTransaction, maxValueBytes, check, lazy }: StoreOptions) {
     this.#handle = handle
     this.#maxValueBytes = maxValueBytes
     this.#checkUse = check
-    this.#batch = new Batch(handle, isTransaction)
+    this.#lazy = lazy
+    this.#batch = new Batch(handle, isTransaction, lazy)
   }
 
   get<T = unknown>(key: string, path?: Path): Promise<T | null> {
     return this.#checked(key, path, parts =>
-      this.#handle.isLocal && this.#batch.isFree(key)
+      this.#handle.isLocal && this.#batch.isFree(key) && this.#lazy?.isOpen !== false
         ? this.#getAtOnce(key, parts)
         : this.#perform(key, 'read', slot => (slot.exists ? getAt(slot.copy(), parts).value : null))
     )
@@ -197,6 +200,7 @@ export class Store implements KeyValueStore {
     checkListOptions(options)
     const { prefix = '', after = '', limit = Infinity } = options
     await this.flush()
+    await this.#lazy?.open()
     const end = endOfPrefix(prefix)
     let last = after
     for (let left = limit; left > 0; ) {
@@ -329,14 +333,4 @@ function endOfPrefix(prefix: string): string | null {
     if (last < 0x10ffff) return points.join('') + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1)
   }
   return null
-}
-
-/**
- * Makes a key-value store on any adapter, whose database has a `kvs` table.
- *
- * @example
- * const kvs = createKeyValueStore(adapter)
- */
-export function createKeyValueStore(adapter: Queryable, maxValueBytes: number = DEFAULT_MAX_VALUE_BYTES): KeyValueStore {
-  return new Store(adapter, { isTransaction: false, maxValueBytes, check: () => assertOutside(adapter) })
 }

@@ -1,4 +1,4 @@
-import { createDatabase, sql } from '../dist/duolect/index.js'
+import { createDatabase, sql } from 'duolect'
 import { end } from './end.mjs'
 
 const db = createDatabase(process.argv[2])

@@ -1,12 +1,10 @@
-/** duolect as it is published: compiled as `dist/` is. */
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+/** duolect as it is published and installed. */
 import type * as Duolect from '../../../src/index.ts'
 import { CONNECTIONS, type Contestant, type Target } from '../contestant.ts'
 
 export async function open({ dialect, location }: Target): Promise<Contestant> {
-  const file = join(import.meta.dirname, 'duolect', 'index.js')
-  const { createDatabase, sql } = (await import(pathToFileURL(file).href)) as typeof Duolect
+  const name = 'duolect'
+  const { createDatabase, sql } = (await import(name)) as typeof Duolect
   const db = createDatabase(
     dialect === 'sqlite'
       ? { sqlite: { location }, postgres: { enabled: false } }

@@ -1,5 +1,3 @@
-import { X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import type { Row } from '../../adapter.ts'
 import type { Host, PostgresSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
@@ -117,6 +115,8 @@ async function tlsOptions({ tls, ca }: PostgresSettings): Promise<false | Record
 
 async function readCertificate(ca: string): Promise<string> {
   const isText = ca.includes('-----BEGIN')
+  // Loaded where they are used: each takes longer than the rest of a cold start here.
+  const [{ X509Certificate }, { readFile }] = await Promise.all([import('node:crypto'), import('node:fs/promises')])
   try {
     const text = isText ? ca : await readFile(ca, 'utf8')
     // Node takes what holds no certificate for an authority that nobody is signed by.

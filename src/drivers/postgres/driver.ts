@@ -13,8 +13,11 @@
 import type { Adapter, Row, RunResult, TransactionOptions } from '../../adapter.ts'
 import type { PostgresSettings } from '../../config.ts'
 import { asLostCommit, DatabaseError, messageOf } from '../../errors.ts'
+import { postgresQueries } from '../../queries.postgres.generated.ts'
+import { useQueries } from '../../queries.ts'
 import type { BoundStatement } from '../../statement.ts'
 import { type Driver, HandleOfDriver, ownTransaction, PORTION, type Session } from '../handle.ts'
+import { loadPackage } from '../package.ts'
 import { type Answer, Connection, type NativeConstructor } from './connection.ts'
 import { isConnectionLost, wasRaisedInside } from './errors.ts'
 import { Pool } from './pool.ts'
@@ -30,6 +33,7 @@ import { encode, type PostgresValue } from './values.ts'
  */
 export async function openPostgres(settings: PostgresSettings): Promise<Adapter> {
   const Native = await loadDriver()
+  useQueries('postgres', postgresQueries)
   const pool = new Pool(() => Connection.open(Native, settings), settings)
   pool.release(await pool.acquire())
   return new HandleOfDriver(new PostgresDriver(pool, settings), settings.timeouts)
@@ -37,8 +41,7 @@ export async function openPostgres(settings: PostgresSettings): Promise<Adapter>
 
 async function loadDriver(): Promise<NativeConstructor> {
   try {
-    const { default: pg } = (await import('pg')) as unknown as { default: { Client: NativeConstructor } }
-    return pg.Client
+    return (await loadPackage<{ Client: NativeConstructor }>('pg', () => import('pg'))).Client
   } catch (error) {
     // Where it is there but cannot be loaded, as in a bundle without require, installing it does not help.
     const isMissing = (error as { code?: unknown }).code === 'ERR_MODULE_NOT_FOUND'

@@ -16,8 +16,11 @@ import { dirname } from 'node:path'
 import type { Adapter, Row, RunResult, TransactionOptions } from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
+import { sqliteQueries } from '../../queries.sqlite.generated.ts'
+import { useQueries } from '../../queries.ts'
 import type { BoundStatement } from '../../statement.ts'
 import { type Driver, HandleOfDriver, ownTransaction, type Session } from '../handle.ts'
+import { loadPackage } from '../package.ts'
 import { Connection, type NativeConstructor } from './connection.ts'
 import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
 import { WriteQueue } from './queue.ts'
@@ -34,6 +37,7 @@ import { Breath, turn, whenUnlocked } from './waiting.ts'
  */
 export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
   const Native = await loadDriver()
+  useQueries('sqlite', sqliteQueries)
   const isMemory = settings.location === ':memory:'
   if (!isMemory) createFile(settings.location)
   const open = (readonly: boolean) => new Connection(Native, settings, readonly)
@@ -45,8 +49,7 @@ export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
 
 async function loadDriver(): Promise<NativeConstructor> {
   try {
-    const { default: Native } = (await import('better-sqlite3')) as unknown as { default: NativeConstructor }
-    return Native
+    return await loadPackage<NativeConstructor>('better-sqlite3', () => import('better-sqlite3'))
   } catch (error) {
     throw new DatabaseError(
       'missing_driver',
