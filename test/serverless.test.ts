@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { after, describe, type TestContext, test } from 'node:test'
+import { after, before, describe, type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { type BuildOptions, build } from 'esbuild'
+import { buildPackage } from '../scripts/build.ts'
 import { createDatabase, type Database, type DatabaseConfig } from '../src/index.ts'
 import { failsWith } from './support/databases.ts'
 import { finished } from './support/processes.ts'
@@ -32,16 +33,6 @@ function open(context: TestContext, settings: DatabaseConfig['postgres'] = {}, t
 
 // Bundles -------------------------------------------------------------------------------------------------------
 
-interface Bundler {
-  build(options: Record<string, unknown>): Promise<{ metafile: { inputs: Record<string, unknown> } }>
-}
-
-/** esbuild comes with tsx. */
-function loadBundler(): Bundler {
-  const require = createRequire(createRequire(import.meta.url).resolve('tsx'))
-  return require('esbuild') as Bundler
-}
-
 /** What `pg` loads Node's modules with, which bundles of ES modules do not have by themselves. */
 const REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
 
@@ -63,7 +54,13 @@ const FUNCTION = `
 
 describe('A bundle of a function that uses Postgres', () => {
   const directory = mkdtempSync(join(tmpdir(), 'duolect-bundle-'))
+  const installed = join(directory, 'duolect')
   const key = `serverless_${process.pid}`
+
+  before(async () => {
+    await buildPackage(join(installed, 'dist'))
+    cpSync(join(root, 'package.json'), join(installed, 'package.json'))
+  })
 
   after(async () => {
     rmSync(directory, { recursive: true, force: true })
@@ -76,24 +73,23 @@ describe('A bundle of a function that uses Postgres', () => {
   function project(name: string, packages: readonly string[]): string {
     const folder = join(directory, name)
     const modules = join(folder, 'node_modules')
-    cpSync(join(root, 'src'), join(modules, 'duolect', 'src'), { recursive: true })
-    writeFileSync(join(modules, 'duolect', 'package.json'), '{ "type": "module", "exports": "./src/index.ts" }')
+    cpSync(installed, join(modules, 'duolect'), { recursive: true })
     for (const dependency of packages) symlinkSync(join(root, 'node_modules', dependency), join(modules, dependency))
     writeFileSync(join(folder, 'function.js'), FUNCTION)
     return folder
   }
 
-  async function bundle(folder: string, file: string, options: object): Promise<{ empty: string; inputs: string[] }> {
+  async function bundle(folder: string, file: string, options: BuildOptions): Promise<{ empty: string; inputs: string[] }> {
     const empty = mkdtempSync(join(directory, 'empty-'))
-    const { metafile } = await loadBundler().build({
+    const { metafile } = await build({
       entryPoints: [join(folder, 'function.js')],
       outfile: join(empty, file),
       bundle: true,
       platform: 'node',
       target: 'node20',
-      metafile: true,
       logLevel: 'silent',
-      ...options
+      ...options,
+      metafile: true
     })
     return { empty, inputs: Object.keys(metafile.inputs) }
   }

@@ -1,21 +1,19 @@
 /** Loading of the drivers' packages, which are CommonJS. */
-import { createRequire } from 'node:module'
+// As a whole, since bundles often begin with an import of createRequire by its name.
+import * as modules from 'node:module'
 
 /**
- * Loads a driver's package.
+ * Loads a driver's package by `require`, where duolect is installed; else undefined, and `import` has to do it.
  *
- * `import` looks through CommonJS for its exports first, which takes 3 ms that `require` does not. A bundle has the
- * package inside, where only `import` finds it, and must not take another one that lies beside it.
- *
- * @param bundled imports it, so that a bundler sees it
+ * `import` looks through CommonJS for its exports first, which takes 3 ms of a cold start. A bundle has the package
+ * inside, where only `import` finds it, and must not take another one that lies beside it.
  */
-export async function loadPackage<T>(name: string, bundled: () => Promise<unknown>): Promise<T> {
-  if (/[\\/]node_modules[\\/]duolect[\\/]/.test(import.meta.url ?? '')) {
-    try {
-      return createRequire(import.meta.url)(name) as T
-    } catch {
-      // The error of import() says what is wrong.
-    }
+export function requirePackage<T>(name: string): T | undefined {
+  if (!/[\\/]node_modules[\\/]duolect[\\/]/.test(import.meta.url ?? '')) return undefined
+  try {
+    return modules.createRequire(import.meta.url)(name) as T
+  } catch {
+    // The error of import() says what is wrong.
+    return undefined
   }
-  return ((await bundled()) as { default: T }).default
 }

@@ -17,7 +17,7 @@ import { postgresQueries } from '../../queries.postgres.generated.ts'
 import { useQueries } from '../../queries.ts'
 import type { BoundStatement } from '../../statement.ts'
 import { type Driver, HandleOfDriver, ownTransaction, PORTION, type Session } from '../handle.ts'
-import { loadPackage } from '../package.ts'
+import { requirePackage } from '../package.ts'
 import { type Answer, Connection, type NativeConstructor } from './connection.ts'
 import { isConnectionLost, wasRaisedInside } from './errors.ts'
 import { Pool } from './pool.ts'
@@ -39,9 +39,15 @@ export async function openPostgres(settings: PostgresSettings): Promise<Adapter>
   return new HandleOfDriver(new PostgresDriver(pool, settings), settings.timeouts)
 }
 
+interface Pg {
+  readonly Client: NativeConstructor
+}
+
 async function loadDriver(): Promise<NativeConstructor> {
   try {
-    return (await loadPackage<{ Client: NativeConstructor }>('pg', () => import('pg'))).Client
+    // A bundler lets a package be missing that is imported inside of a try.
+    const pg = requirePackage<Pg>('pg') ?? ((await import('pg')).default as unknown as Pg)
+    return pg.Client
   } catch (error) {
     // Where it is there but cannot be loaded, as in a bundle without require, installing it does not help.
     const isMissing = (error as { code?: unknown }).code === 'ERR_MODULE_NOT_FOUND'

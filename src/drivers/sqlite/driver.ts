@@ -20,7 +20,7 @@ import { sqliteQueries } from '../../queries.sqlite.generated.ts'
 import { useQueries } from '../../queries.ts'
 import type { BoundStatement } from '../../statement.ts'
 import { type Driver, HandleOfDriver, ownTransaction, type Session } from '../handle.ts'
-import { loadPackage } from '../package.ts'
+import { requirePackage } from '../package.ts'
 import { Connection, type NativeConstructor } from './connection.ts'
 import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
 import { WriteQueue } from './queue.ts'
@@ -49,7 +49,8 @@ export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
 
 async function loadDriver(): Promise<NativeConstructor> {
   try {
-    return await loadPackage<NativeConstructor>('better-sqlite3', () => import('better-sqlite3'))
+    // A bundler lets a package be missing that is imported inside of a try.
+    return requirePackage<NativeConstructor>('better-sqlite3') ?? ((await import('better-sqlite3')).default as unknown as NativeConstructor)
   } catch (error) {
     throw new DatabaseError(
       'missing_driver',
