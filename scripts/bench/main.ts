@@ -25,7 +25,7 @@ import { chartOf } from './chart.ts'
 import { CONTESTANTS, type ContestantName, type Dialect } from './contestant.ts'
 import { measureDelays } from './delays.ts'
 import { Worker } from './process.ts'
-import { type BenchResult, performancePage, terminalReport, type WorkloadResult } from './report.ts'
+import { type BenchResult, END_MARK, performancePage, readmeBlock, START_MARK, terminalReport, type WorkloadResult } from './report.ts'
 import { median, ratio, rounded, spread } from './statistics.ts'
 import type { Workload } from './workloads.ts'
 
@@ -39,7 +39,7 @@ const HELP = `npm run bench -- [options]
                     "sqlite get 1", "postgres", "start", "size", "delay", "memory"
   --memory          the memory part too: 10 minutes, or --minutes N
   --json FILE       writes the result into a file
-  --write           writes docs/performance.json, .md and .svg; not with --quick or --only
+  --write           writes docs/performance.json, .md and .svg, and the README's figures; not with --quick or --only
 With BENCH_PROFILE=directory, each contestant writes a CPU profile there.`
 
 // What is wanted ------------------------------------------------------------------------------------------------
@@ -335,6 +335,9 @@ async function main(options: Options): Promise<void> {
       writeFileSync(join(root, 'docs', 'performance.json'), text)
       writeFileSync(join(root, 'docs', 'performance.md'), performancePage(result))
       writeFileSync(join(root, 'docs', 'performance.svg'), chartOf(result))
+      const readme = readFileSync(join(root, 'README.md'), 'utf8')
+      const [before, behind] = [readme.split(START_MARK)[0], readme.split(END_MARK)[1]]
+      writeFileSync(join(root, 'README.md'), `${before}${readmeBlock(result)}${behind}`)
     }
   } finally {
     await server.stop()

@@ -393,6 +393,6 @@ ${table(
   rows
 )}
 
-A cold start on SQLite takes ${start('sqlite', 'duolect')} ms more than with the bare driver (knex ${start('sqlite', 'knex')} ms), on Postgres ${start('postgres', 'duolect')} ms (knex ${start('postgres', 'knex')} ms). Bundled without the drivers, duolect is ${bundle('duolect')} KB of minified and gzipped code (knex ${bundle('knex')} KB). [docs/performance.md](docs/performance.md) has all numbers, how they were measured and what they leave out; \`npm run bench\` measures them again.
+A cold start on SQLite takes ${start('sqlite', 'duolect')} ms more than with the bare driver (knex ${start('sqlite', 'knex')} ms), on Postgres ${start('postgres', 'duolect')} ms (knex ${start('postgres', 'knex')} ms). Bundled, duolect's core is ${bundle('duolect')} KB of minified and gzipped code, ${bundle('duolect and its drivers')} KB with the code for both databases (knex ${bundle('knex')} KB). [docs/performance.md](docs/performance.md) has all numbers, how they were measured and what they leave out; \`npm run bench\` measures them again.
 ${END_MARK}`
 }
