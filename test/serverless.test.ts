@@ -1,7 +1,9 @@
 /** What functions need that are started anew, frozen and thawed: bundles, few connections, sockets that died meanwhile. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -292,6 +294,63 @@ describe('With maxConnections: 1', () => {
     }
     await assert.rejects(loop, failsWith('connection_failure', /None of the 1 connections.*iterat.*"postgres\.maxConnections"/))
     assert.deepEqual(await db.one('SELECT 1 AS one'), { one: 1 })
+  })
+})
+
+// Transactions that idle ----------------------------------------------------------------------------------------
+
+describe('A transaction of a client that went silent', () => {
+  const LIMIT = 400
+
+  test('is ended by the server after the limit and its grace, so that its locks do not stay', async context => {
+    const relay = new Relay()
+    const silent = open(context, { connection: await relay.listen(), maxConnections: 1 }, { query: LIMIT })
+    context.after(() => relay.close())
+    const other = open(context)
+    await other.kvs.set(`${process.pid}/locked`, 1)
+    const left = silent.transaction(async tx => {
+      await tx.run('UPDATE kvs SET value = value WHERE key = $1', [`${process.pid}/locked`])
+      relay.silence()
+      await pause(LIMIT * 4)
+    })
+    left.catch(() => undefined)
+    await pause(LIMIT / 2)
+    const start = performance.now()
+    await other.kvs.delete(`${process.pid}/locked`)
+    const waited = performance.now() - start
+    assert.ok(waited > LIMIT / 2 && waited < LIMIT * 4, `${waited} ms`)
+    await assert.rejects(left)
+  })
+
+  test('is not one whose rows are read at leisure', async context => {
+    const db = open(context, { maxConnections: 1 }, { query: 100 })
+    let rows = 0
+    for await (const _ of db.iterate('SELECT generate_series(1, 250)')) if (rows++ % 100 === 0) await pause(300)
+    assert.equal(rows, 250)
+  })
+
+  test('has no such limit on a server that does not know it, and connects all the same', async context => {
+    const asked: string[] = []
+    const server = createServer(socket =>
+      socket.once('data', data => {
+        asked.push(String(data))
+        const message = data.includes('idle_in_transaction')
+          ? 'unrecognized configuration parameter "idle_in_transaction_session_timeout"'
+          : 'no more than that'
+        const refusal = Buffer.from(`E\0\0\0\0SFATAL\0C42704\0M${message}\0\0`)
+        refusal.writeInt32BE(refusal.length - 1, 1)
+        socket.end(refusal)
+      })
+    )
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    context.after(() => server.close())
+    const { port } = server.address() as AddressInfo
+    const db = createDatabase(`postgres://user@127.0.0.1:${port}/db`)
+    await assert.rejects(Promise.all([db.all('SELECT 1'), db.all('SELECT 1')]), /no more than that/)
+    assert.deepEqual(
+      asked.map(text => text.includes('idle_in_transaction')),
+      [true, false]
+    )
   })
 })
 

@@ -85,6 +85,24 @@ async function clientConfig(settings: PostgresSettings, { host, port }: Host): P
 }
 
 /**
+ * What ends a transaction whose client was frozen or cut off, so that its locks do not stay. Servers before 9.6 do not
+ * know it, and refuse who names it.
+ */
+const IDLE_TIMEOUT = 'idle_in_transaction_session_timeout'
+let isIdleTimeoutKnown = true
+
+/** The settings of a transaction that may idle, as one whose rows are read at leisure. */
+export function mayIdle({ pooler }: PostgresSettings): string {
+  return isIdleTimeoutKnown && !pooler ? `; SET LOCAL ${IDLE_TIMEOUT} = 0` : ''
+}
+
+/** How long the server gets to end a statement by itself, and again after we have cancelled it, in ms. */
+const MAX_GRACE = 5_000
+
+/** The longest that a timer of Node waits. */
+const MAX_TIMER = 2 ** 31 - 1
+
+/**
  * The session's settings, so that texts mean the same everywhere: times are UTC, floats keep all digits. A pooler
  * refuses them, so there the server's own settings hold.
  */
@@ -97,10 +115,21 @@ function startupOptions({ pooler, options, timeouts }: PostgresSettings): string
     extra_float_digits: 3,
     bytea_output: 'hex',
     statement_timeout: timeouts.query,
-    lock_timeout: timeouts.lock
+    lock_timeout: timeouts.lock,
+    // Later than the client itself, which ends it with a better error when it can.
+    ...(isIdleTimeoutKnown && timeouts.query > 0 && { [IDLE_TIMEOUT]: limitOf(timeouts.query) })
   }
   const text = Object.entries(own).map(([name, value]) => `-c ${name}=${value}`)
   return [...text, ...(options ? [options] : [])].join(' ')
+}
+
+/** The limit of the side that comes second. */
+function limitOf(query: number): number {
+  return Math.min(query + graceOf(query), MAX_TIMER)
+}
+
+function graceOf(query: number): number {
+  return Math.min(MAX_GRACE, query)
 }
 
 async function tlsOptions({ tls, ca }: PostgresSettings): Promise<false | Record<string, unknown>> {
@@ -185,12 +214,6 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
 
 // A connection --------------------------------------------------------------------------------------------------
 
-/** How long the server gets to end a statement by itself, and again after we have cancelled it, in ms. */
-const MAX_GRACE = 5_000
-
-/** The longest that a timer of Node waits. */
-const MAX_TIMER = 2 ** 31 - 1
-
 /** A statement on its way. */
 interface Sent {
   /** Called when the server is ready for the next one. */
@@ -225,9 +248,9 @@ export class Connection {
     this.#client.on('end', () => this.#lose())
     this.#client.connection.on('readyForQuery', () => this.#ready())
     const { query } = settings.timeouts
-    this.#grace = Math.min(MAX_GRACE, query)
+    this.#grace = graceOf(query)
     // The server ends a statement by itself at its limit; a pooler does not pass that limit on.
-    this.#limit = Math.min(settings.pooler ? query : query + this.#grace, MAX_TIMER)
+    this.#limit = settings.pooler ? Math.min(query, MAX_TIMER) : limitOf(query)
   }
 
   /** Connects to the first of the servers that answers, and takes writes where that is wanted. */
@@ -245,7 +268,8 @@ export class Connection {
   }
 
   static async #openAt(Native: NativeConstructor, settings: PostgresSettings, host: Host): Promise<Connection> {
-    const connection = new Connection(Native, await clientConfig(settings, host), settings)
+    const config = await clientConfig(settings, host)
+    const connection = new Connection(Native, config, settings)
     try {
       await connection.#client.connect()
       if (settings.mustWrite && !(await connection.#takesWrites())) {
@@ -254,7 +278,10 @@ export class Connection {
       return connection
     } catch (error) {
       connection.destroy()
-      throw error
+      const isRefused = [messageOf(error), String(config.options)].every(text => text.includes(IDLE_TIMEOUT))
+      if (!isRefused) throw error
+      isIdleTimeoutKnown = false
+      return Connection.#openAt(Native, settings, host)
     }
   }
 

@@ -18,7 +18,7 @@ import { useQueries } from '../../queries.ts'
 import type { BoundStatement } from '../../statement.ts'
 import { type Driver, HandleOfDriver, ownTransaction, PORTION, type Session } from '../handle.ts'
 import { requirePackage } from '../package.ts'
-import { type Answer, Connection, type NativeConstructor } from './connection.ts'
+import { type Answer, Connection, mayIdle, type NativeConstructor } from './connection.ts'
 import { isConnectionLost, wasRaisedInside } from './errors.ts'
 import { Pool } from './pool.ts'
 import { encode, type PostgresValue } from './values.ts'
@@ -191,7 +191,7 @@ class PostgresDriver implements Driver {
   }
 
   async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
-    const session = await this.begin({ readOnly: true })
+    const session = await this.#begin({ readOnly: true }, mayIdle(this.#settings))
     let isDone = false
     let last: Row[] = []
     try {
@@ -225,10 +225,14 @@ class PostgresDriver implements Driver {
     }
   }
 
-  async begin(options: TransactionOptions): Promise<Session> {
+  begin(options: TransactionOptions): Promise<Session> {
+    return this.#begin(options)
+  }
+
+  async #begin(options: TransactionOptions, more = ''): Promise<Session> {
     const connection = await this.#pool.acquire()
     try {
-      await connection.script(this.#beginText(options))
+      await connection.script(this.#beginText(options) + more)
     } catch (error) {
       connection.destroy()
       this.#pool.release(connection)
