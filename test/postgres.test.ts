@@ -1,62 +1,15 @@
 /** What only Postgres has: a server, and a way to it. */
 import assert from 'node:assert/strict'
-import { createConnection, createServer, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDatabase, type Database, type DatabaseConfig } from '../src/index.ts'
 import { failsWith } from './support/databases.ts'
+import { Relay } from './support/relay.ts'
 
 const url = process.env.TEST_PG_URL as string
 
 function open(settings: DatabaseConfig['postgres'] = {}, timeouts: DatabaseConfig['timeouts'] = {}): Database {
   return createDatabase({ postgres: { enabled: true, connection: url, ...settings }, timeouts })
-}
-
-/** A way to the server that can be cut, or go silent. */
-class Relay {
-  readonly #server = createServer(socket => this.#connect(socket))
-  readonly #sockets = new Set<Socket>()
-  /** What is done with what the client sends, before it is passed on; false keeps it. */
-  onRequest: (data: Buffer) => boolean = () => true
-  /** Whether answers are passed on. */
-  isAnswering = true
-
-  async listen(): Promise<string> {
-    await new Promise<void>(resolve => this.#server.listen(0, '127.0.0.1', resolve))
-    const target = new URL(url)
-    target.port = String((this.#server.address() as { port: number }).port)
-    target.hostname = '127.0.0.1'
-    return target.href
-  }
-
-  #connect(socket: Socket): void {
-    const target = new URL(url)
-    const upstream = createConnection(Number(target.port), target.hostname)
-    for (const [one, other] of [
-      [socket, upstream],
-      [upstream, socket]
-    ] as const) {
-      this.#sockets.add(one)
-      one.on('error', () => undefined)
-      one.on('close', () => other.destroy())
-    }
-    socket.on('data', data => {
-      if (this.onRequest(data)) upstream.write(data)
-    })
-    upstream.on('data', data => {
-      if (this.isAnswering) socket.write(data)
-    })
-  }
-
-  cut(): void {
-    for (const socket of this.#sockets) socket.destroy()
-    this.#sockets.clear()
-  }
-
-  close(): void {
-    this.cut()
-    this.#server.close()
-  }
 }
 
 describe('A statement that takes too long', () => {
