@@ -200,7 +200,9 @@ export class Store implements KeyValueStore {
     checkListOptions(options)
     const { prefix = '', after = '', limit = Infinity } = options
     await this.flush()
-    await this.#lazy?.open()
+    await this.#lazy?.open().catch(error => {
+      throw atCaller(error)
+    })
     const end = endOfPrefix(prefix)
     let last = after
     for (let left = limit; left > 0; ) {
