@@ -4,7 +4,7 @@ import { type DatabaseConfig, readSettings, type Settings } from './config.ts'
 import { atCaller, closedError, DatabaseError } from './errors.ts'
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
 import { callQuery } from './queries.ts'
-import { assertOutside } from './scope.ts'
+import { assertOutside, standFor } from './scope.ts'
 import { putUser, type User, type UserInput } from './users.ts'
 
 /** A transaction's handle. */
@@ -71,7 +71,7 @@ class LazyHandle implements Queryable {
     return this.#adapter
   }
 
-  /** Whether the adapter's queries are known. */
+  /** Whether it is open, so that the queries of its dialect are known. */
   get isOpen(): boolean {
     return this.#adapter !== undefined
   }
@@ -269,6 +269,7 @@ class AdapterWithStore extends Passing implements OpenDatabase {
 
   constructor(adapter: Adapter, maxValueBytes: number, close: () => Promise<void>) {
     super(adapter)
+    standFor(this, adapter)
     this.#maxValueBytes = maxValueBytes
     this.#close = close
   }
@@ -310,6 +311,7 @@ class LazyDatabase implements Database {
     this.#check()
     try {
       const adapter = await this.#handle.open()
+      standFor(this, adapter)
       this.#open ??= new AdapterWithStore(adapter, this.#maxValueBytes, () => this.close())
       return this.#open
     } catch (error) {
@@ -343,7 +345,20 @@ class LazyDatabase implements Database {
   }
 
   transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
-    return this.#closing ? refuse() : this.#handle.transaction(withStore(body, this.#maxValueBytes), options)
+    if (this.#closing) return refuse()
+    const begin = () => this.#handle.transaction(withStore(body, this.#maxValueBytes), options)
+    return this.#store.isIdle ? begin() : this.#afterStore(begin)
+  }
+
+  /** Begins when the store's calls that were made before have taken effect. */
+  async #afterStore<T>(begin: () => Promise<T>): Promise<T> {
+    this.#check()
+    await this.#store.flush()
+    try {
+      return await begin()
+    } catch (error) {
+      throw atCaller(error)
+    }
   }
 
   saveUser(user: UserInput): Promise<User> {

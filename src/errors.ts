@@ -110,14 +110,16 @@ export class DatabaseError extends Error {
     this.#hidden = { sql, parameters, serverDetail }
   }
 
+  // Something that inherits from an error, or a proxy of one, does not have the private field.
+
   /** The statement, as the database got it. */
   get sql(): string | undefined {
-    return this.#hidden.sql
+    return #hidden in this ? this.#hidden.sql : undefined
   }
 
   /** The statement's parameters. */
   get parameters(): unknown {
-    return this.#hidden.parameters
+    return #hidden in this ? this.#hidden.parameters : undefined
   }
 
   /**
@@ -125,7 +127,7 @@ export class DatabaseError extends Error {
    * warning, so it has another one.
    */
   get serverDetail(): string | undefined {
-    return this.#hidden.serverDetail
+    return #hidden in this ? this.#hidden.serverDetail : undefined
   }
 
   static {

@@ -245,6 +245,9 @@ export function placeOf(statement: Statement, i: number): string {
   return statement.names === undefined ? `$${i + 1}` : `:${statement.names[i]}`
 }
 
+/** How long a text may be whose words are looked up for an error, in characters. */
+const MAX_READ_LENGTH = 100_000
+
 const WORD = /[\p{L}\p{M}\p{N}_$]+/gu
 
 /**
@@ -254,6 +257,21 @@ const WORD = /[\p{L}\p{M}\p{N}_$]+/gu
  * @param names other words that are no values
  */
 export function wordsOf(sql: string, dialect: Dialect, names = ''): (text: string) => boolean {
+  const given = new Set(names.toLowerCase().match(WORD))
+  let read: { bare: string; words: Set<string> } | undefined
+  return text => {
+    const found = text.toLowerCase().match(WORD)
+    if (found?.every(word => given.has(word)) && !text.includes("'")) return true
+    // Reading takes long for what programs write, who put values into it.
+    if (sql.length > MAX_READ_LENGTH) return false
+    read ??= readWords(sql, dialect)
+    if (found === null) return read.bare.includes(text)
+    return !text.includes("'") && found.every(word => /^\D/.test(word) && (given.has(word) || read?.words.has(word)))
+  }
+}
+
+/** The text without strings, comments and numbers, and its words. */
+function readWords(sql: string, dialect: Dialect): { bare: string; words: Set<string> } {
   let bare = ''
   for (let at = 0; at < sql.length; ) {
     const end = dialect === 'postgres' ? endOfPostgresToken(sql, at) : at
@@ -262,12 +280,7 @@ export function wordsOf(sql: string, dialect: Dialect, names = ''): (text: strin
     bare += /^(?:[eE]?'|--|\/\*|\$\D)/.test(token) ? ' ' : token
     at += token.length
   }
-  const words = new Set(`${bare} ${names}`.toLowerCase().match(WORD))
-  return text => {
-    const found = text.toLowerCase().match(WORD)
-    if (found === null) return bare.includes(text)
-    return !text.includes("'") && found.every(word => /^\D/.test(word) && words.has(word))
-  }
+  return { bare, words: new Set(bare.toLowerCase().match(WORD)) }
 }
 
 // Reading a text ---------------------------------------------------------------------------------------------

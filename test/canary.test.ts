@@ -724,7 +724,7 @@ const PROGRAM = `
     console.log(inspect(error, { depth: 10 }), String(error?.stack), JSON.stringify([error, { ...error }]))
   }
   console.table([{ db: String(db) }])
-  console.log('provoked')
+  console.error('provoked')
   if (last === 'rejection') void calls.unique()
   if (last === 'exception') calls.unique().catch(error => setImmediate(() => { throw error }))
   if (last === 'emitted') calls.unique().catch(error => process.emitWarning(error))`

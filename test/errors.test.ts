@@ -1270,7 +1270,7 @@ describe('DatabaseError', () => {
     assert.ok(!('cause' in new DatabaseError('closed', 'text')))
   })
 
-  test('the statement, its parameters and the detail are there but are not enumerable', () => {
+  test('the statement, its parameters and the detail of the server are there but no properties of its own', () => {
     const details = { sql: `SELECT '${CANARY}'`, parameters: [CANARY], serverDetail: `Key (a)=(${CANARY})` }
     const error = new DatabaseError('unique_violation', 'text', { ...details, constraint: 'c', table: 't', column: 'a' })
     assert.deepEqual({ sql: error.sql, parameters: error.parameters, serverDetail: error.serverDetail }, details)

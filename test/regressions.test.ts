@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabase, type Database, DatabaseError, type Transaction } from '../src/index.ts'
+import { createDatabase, createKeyValueStore, type Database, DatabaseError, type Queryable, type Transaction } from '../src/index.ts'
 import { failsWith, onEachDatabase, onEachSharedDatabase } from './support/databases.ts'
 
 async function withMarks(db: Database, count = 0): Promise<void> {
@@ -254,8 +254,87 @@ onEachSharedDatabase('Errors of one lock', database => {
   })
 })
 
+onEachDatabase('Calls of the store', database => {
+  test('do not overtake a set of their key that waits behind another write', async () => {
+    const db = await database.open()
+    await db.kvs.set('b', 'old')
+    await withMarks(db, 1)
+    let release = () => {}
+    const held = new Promise<void>(resolve => (release = resolve))
+    const holding = db.transaction(async tx => {
+      await tx.run('UPDATE marks SET n = n')
+      await held
+    })
+    const sets = [db.kvs.set('a', 1)]
+    await pause(20)
+    sets.push(db.kvs.set('b', 'new'))
+    await pause(20)
+    const got = db.kvs.get('b')
+    release()
+    await Promise.all([holding, ...sets])
+    assert.equal(await got, 'new')
+  })
+
+  test('that were made before a transaction have taken effect in it', async () => {
+    const db = await database.open()
+    const set = db.kvs.set('k', 1)
+    assert.equal(await db.transaction(tx => tx.kvs.get('k')), 1)
+    await set
+  })
+
+  test('that wait do not keep the wrong handle from being refused at once', async () => {
+    const db = await database.open()
+    await db.get()
+    const set = db.kvs.set('k', 1)
+    await db.transaction(async () => {
+      await assert.rejects(
+        db.transaction(() => 1),
+        failsWith('wrong_handle')
+      )
+    })
+    await set
+  })
+
+  test('on a store of one’s own are refused inside of the database’s transaction', async () => {
+    const db = await database.open()
+    for (const handle of [db, await db.get()]) {
+      const kvs = createKeyValueStore(handle as Queryable)
+      await db.transaction(async () => {
+        await assert.rejects(kvs.set('k', 1), failsWith('wrong_handle'))
+      })
+    }
+  })
+
+  test('are refused after close() also when they name nothing', async () => {
+    const db = await database.open()
+    await db.close()
+    await assert.rejects(db.kvs.getMany([]), failsWith('closed'))
+    await assert.rejects(db.kvs.setMany([]), failsWith('closed'))
+  })
+})
+
+describe('What stands for an error', () => {
+  test('has no statement, and none to fail with', () => {
+    const error = new DatabaseError('closed', 'text', { sql: 'SELECT 1', parameters: [1] })
+    assert.equal(error.sql, 'SELECT 1')
+    for (const other of [Object.create(error), new Proxy(error, {}), DatabaseError.prototype] as DatabaseError[]) {
+      assert.deepEqual([other.sql, other.parameters, other.serverDetail], [undefined, undefined, undefined])
+    }
+  })
+})
+
 describe('Limits of Postgres', () => {
   const url = process.env.TEST_PG_URL as string
+
+  test('that the URL gives wrongly are refused at once', async () => {
+    const bad = new URL(url)
+    bad.searchParams.set('options', '-c idle_in_transaction_session_timeout=abc')
+    const db = createDatabase(bad.href)
+    const start = performance.now()
+    await assert.rejects(db.all('SELECT 1'), DatabaseError)
+    assert.ok(performance.now() - start < 2_000)
+    await db.close()
+  })
 
   test('count from a statement’s turn, not from when it was issued', async () => {
     const db = createDatabase({ postgres: { enabled: true, connection: url, pooler: true }, timeouts: { query: 400 } })

@@ -337,6 +337,7 @@ async function main(options: Options): Promise<void> {
       writeFileSync(join(root, 'docs', 'performance.svg'), chartOf(result))
       const readme = readFileSync(join(root, 'README.md'), 'utf8')
       const [before, behind] = [readme.split(START_MARK)[0], readme.split(END_MARK)[1]]
+      if (behind === undefined) throw new Error(`README.md has no block from ${START_MARK} to ${END_MARK}.`)
       writeFileSync(join(root, 'README.md'), `${before}${readmeBlock(result)}${behind}`)
     }
   } finally {

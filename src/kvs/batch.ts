@@ -144,7 +144,12 @@ export class Batch {
 
   /** Whether a read of the key may go its own way: nothing waits that it could overtake, or be overtaken by. */
   isFree(key: string): boolean {
-    return !this.#isScheduled && !this.#writing.has(key)
+    return !this.#isScheduled && !this.#writing.has(key) && !this.#waiting.has(key)
+  }
+
+  /** Whether no call is unanswered. */
+  get isIdle(): boolean {
+    return this.#waiting.size === 0 && !this.#isWriting && this.#reading.size === 0
   }
 
   /** Adds a call to this turn. */
@@ -188,29 +193,30 @@ export class Batch {
     this.#isScheduled = false
     const reads: Chain[] = []
     const writes: Chain[] = []
-    let size = 0
-    const groups = new Set<object>()
     const waiting = this.#waiting
     this.#waiting = new Map()
     for (const [key, chain] of waiting) {
       const onlyReads = chain.every(isRead)
-      // What does not fit into one statement waits for the next, but a group stays together. While one write is on its
-      // way, the next gathers.
-      const fits = size <= MAX_BATCH_SIZE || chain.some(({ group }) => group !== undefined && groups.has(group))
-      if (!fits || this.#writing.has(key) || (this.#isWriting && !onlyReads)) {
-        this.#waiting.set(key, chain)
-        continue
-      }
-      for (const call of chain) {
-        size += call.size
-        if (call.group !== undefined) groups.add(call.group)
-      }
-      ;(onlyReads ? reads : writes).push(chain)
+      // While one write is on its way, the next gathers.
+      if (this.#writing.has(key) || (this.#isWriting && !onlyReads)) this.#waiting.set(key, chain)
+      else (onlyReads ? reads : writes).push(chain)
     }
+    this.#cut(writes)
     // What is written needs a look at old values in most cases, and the reads come along with that.
     const shareRead = reads.length > 0 && this.#canSwap && !this.#isTransaction && !writes.every(isIndependent)
     if (reads.length > 0 && !shareRead) void this.#read(reads)
     if (writes.length > 0) this.#written = this.#write(writes, shareRead ? reads : [])
+  }
+
+  /** What does not fit into one statement waits for the next. What must be stored together stays together. */
+  #cut(writes: Chain[]): void {
+    if (sizeOf(writes) <= MAX_BATCH_SIZE) return
+    let size = 0
+    for (const part of separable(writes.splice(0))) {
+      if (size <= MAX_BATCH_SIZE) writes.push(...part)
+      else for (const chain of part) this.#waiting.set(keyOf(chain), [...chain])
+      size += sizeOf(part)
+    }
   }
 
   get #canSwap(): boolean {
@@ -424,6 +430,13 @@ function explainLostCommit(error: unknown): never {
 
 function keyOf(chain: Chain): string {
   return (chain[0] as Call).key
+}
+
+/** How long the texts are that the chains store. */
+function sizeOf(chains: readonly Chain[]): number {
+  let sum = 0
+  for (const chain of chains) for (const { size } of chain) sum += size
+  return sum
 }
 
 function isRead({ kind }: Call): boolean {

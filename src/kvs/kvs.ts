@@ -165,6 +165,7 @@ export class Store implements KeyValueStore {
   }
 
   async getMany<T = unknown>(keys: Iterable<string>): Promise<Map<string, T>> {
+    this.#checkUse?.()
     const wanted = [...new Set(iterable(keys, 'getMany', 'keys'))]
     for (const key of wanted) this.#check(key, undefined)
     const found = new Map<string, T>()
@@ -179,6 +180,7 @@ export class Store implements KeyValueStore {
   }
 
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>): Promise<void> {
+    this.#checkUse?.()
     const texts = new Map<string, string>()
     for (const [key, value] of iterable(entries, 'setMany', 'pairs of a key and a value')) {
       this.#check(key, undefined)
@@ -213,6 +215,11 @@ export class Store implements KeyValueStore {
       left -= rows.length
       last = (rows.at(-1) as Entry).key
     }
+  }
+
+  /** Whether no call is unanswered. */
+  get isIdle(): boolean {
+    return this.#batch.isIdle
   }
 
   /** Resolves when all calls made so far are answered. */

@@ -89,11 +89,17 @@ async function clientConfig(settings: PostgresSettings, { host, port }: Host): P
  * know it, and refuse who names it.
  */
 const IDLE_TIMEOUT = 'idle_in_transaction_session_timeout'
-let isIdleTimeoutKnown = true
+
+/** Whose server does not know it. */
+const withoutIdleTimeout = new WeakSet<PostgresSettings>()
+
+function hasIdleTimeout(settings: PostgresSettings): boolean {
+  return settings.timeouts.query > 0 && !settings.pooler && !withoutIdleTimeout.has(settings)
+}
 
 /** The settings of a transaction that may idle, as one whose rows are read at leisure. */
-export function mayIdle({ pooler }: PostgresSettings): string {
-  return isIdleTimeoutKnown && !pooler ? `; SET LOCAL ${IDLE_TIMEOUT} = 0` : ''
+export function mayIdle(settings: PostgresSettings): string {
+  return hasIdleTimeout(settings) ? `; SET LOCAL ${IDLE_TIMEOUT} = 0` : ''
 }
 
 /** How long the server gets to end a statement by itself, and again after we have cancelled it, in ms. */
@@ -106,7 +112,8 @@ const MAX_TIMER = 2 ** 31 - 1
  * The session's settings, so that texts mean the same everywhere: times are UTC, floats keep all digits. A pooler
  * refuses them, so there the server's own settings hold.
  */
-function startupOptions({ pooler, options, timeouts }: PostgresSettings): string | undefined {
+function startupOptions(settings: PostgresSettings): string | undefined {
+  const { pooler, options, timeouts } = settings
   if (pooler) return options
   const own = {
     TimeZone: 'UTC',
@@ -117,7 +124,7 @@ function startupOptions({ pooler, options, timeouts }: PostgresSettings): string
     statement_timeout: timeouts.query,
     lock_timeout: timeouts.lock,
     // Later than the client itself, which ends it with a better error when it can.
-    ...(isIdleTimeoutKnown && timeouts.query > 0 && { [IDLE_TIMEOUT]: limitOf(timeouts.query) })
+    ...(hasIdleTimeout(settings) && { [IDLE_TIMEOUT]: limitOf(timeouts.query) })
   }
   const text = Object.entries(own).map(([name, value]) => `-c ${name}=${value}`)
   return [...text, ...(options ? [options] : [])].join(' ')
@@ -268,8 +275,8 @@ export class Connection {
   }
 
   static async #openAt(Native: NativeConstructor, settings: PostgresSettings, host: Host): Promise<Connection> {
-    const config = await clientConfig(settings, host)
-    const connection = new Connection(Native, config, settings)
+    const hasLimit = hasIdleTimeout(settings)
+    const connection = new Connection(Native, await clientConfig(settings, host), settings)
     try {
       await connection.#client.connect()
       if (settings.mustWrite && !(await connection.#takesWrites())) {
@@ -278,9 +285,9 @@ export class Connection {
       return connection
     } catch (error) {
       connection.destroy()
-      const isRefused = [messageOf(error), String(config.options)].every(text => text.includes(IDLE_TIMEOUT))
-      if (!isRefused) throw error
-      isIdleTimeoutKnown = false
+      const isUnknown = (error as { code?: unknown }).code === '42704' && messageOf(error).includes(IDLE_TIMEOUT)
+      if (!hasLimit || !isUnknown) throw error
+      withoutIdleTimeout.add(settings)
       return Connection.#openAt(Native, settings, host)
     }
   }
