@@ -1,5 +1,4 @@
 /** What the caller, the connection URL and the environment say, brought to one checked `Settings` value. */
-import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import { DatabaseError } from './errors.ts'
 import { DEFAULT_MAX_VALUE_BYTES } from './kvs/limits.ts'
@@ -366,10 +365,13 @@ function pick<T>(name: string, value: T | '' | undefined, env: Environment, vari
 
 function osUser(): string {
   try {
-    return userInfo().username
+    // Needed by few, so it is not imported. Node.js before 20.16 has no such function.
+    const { username } = process.getBuiltinModule?.('node:os').userInfo() ?? { username: process.env.USER ?? process.env.USERNAME }
+    if (username) return username
   } catch {
-    throw fail('No user for Postgres: set "postgres.user", PG_USER, or a user in the URL.')
+    // The user has no name on this machine, as in some containers.
   }
+  throw fail('No user for Postgres: set "postgres.user", PG_USER, or a user in the URL.')
 }
 
 function showHost({ host, port }: Host): string {
