@@ -57,18 +57,15 @@ class LazyHandle implements Queryable {
   readonly dialect: Dialect
   readonly isLocal: boolean
   readonly #settings: Settings
+  readonly #onOpen: (adapter: Adapter) => void
   #adapter: Adapter | undefined
   #opening: Promise<Adapter> | undefined
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, onOpen: (adapter: Adapter) => void) {
     this.dialect = settings.dialect
     this.isLocal = settings.dialect === 'sqlite'
     this.#settings = settings
-  }
-
-  /** The adapter, when it is open. */
-  get adapter(): Adapter | undefined {
-    return this.#adapter
+    this.#onOpen = onOpen
   }
 
   /** Whether it is open, so that the queries of its dialect are known. */
@@ -79,7 +76,11 @@ class LazyHandle implements Queryable {
   /** The opening that is on its way, or one that begins now. Only success is remembered. */
   open(): Promise<Adapter> {
     this.#opening ??= openAdapter(this.#settings).then(
-      adapter => (this.#adapter = adapter),
+      adapter => {
+        this.#onOpen(adapter)
+        this.#adapter = adapter
+        return adapter
+      },
       error => {
         this.#opening = undefined
         throw error
@@ -110,11 +111,11 @@ class LazyHandle implements Queryable {
   }
 
   exec(script: string): Promise<void> {
-    return this.#adapter ? this.#adapter.exec(script) : this.#afterOpening(adapter => adapter.exec(script))
+    return this.whenOpen(adapter => adapter.exec(script))
   }
 
   transaction<T>(body: (tx: Queryable) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
-    return this.#adapter ? this.#adapter.transaction(body, options) : this.#afterOpening(adapter => adapter.transaction(body, options))
+    return this.whenOpen(adapter => adapter.transaction(body, options))
   }
 
   /** Closes what is open, or will be in a moment. */
@@ -297,7 +298,7 @@ class LazyDatabase implements Database {
     this.dialect = settings.dialect
     this.location = settings.location
     this.#maxValueBytes = settings.maxValueBytes
-    this.#handle = new LazyHandle(settings)
+    this.#handle = new LazyHandle(settings, adapter => standFor(this, adapter))
     this.#store = new Store(this.#handle, {
       isTransaction: false,
       maxValueBytes: settings.maxValueBytes,
@@ -311,7 +312,6 @@ class LazyDatabase implements Database {
     this.#check()
     try {
       const adapter = await this.#handle.open()
-      standFor(this, adapter)
       this.#open ??= new AdapterWithStore(adapter, this.#maxValueBytes, () => this.close())
       return this.#open
     } catch (error) {
@@ -386,8 +386,7 @@ class LazyDatabase implements Database {
   /** Fails when the database must not be used now. */
   #check(): void {
     if (this.#closing) throw closedError()
-    const { adapter } = this.#handle
-    if (adapter !== undefined) assertOutside(adapter)
+    assertOutside(this)
   }
 }
 

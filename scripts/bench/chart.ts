@@ -1,17 +1,6 @@
 /** Draws the chart of a result: for each workload a group of bars, one a contestant, as long as its rate. */
 import { CONTESTANTS, type ContestantName } from './contestant.ts'
-import { type BenchResult, names, times, type WorkloadResult } from './report.ts'
-
-const SHOWN = [
-  'sqlite get 1',
-  'sqlite set 64',
-  'sqlite path-set 64',
-  'sqlite rows 1',
-  'postgres get 64',
-  'postgres set 64',
-  'postgres path-set 64',
-  'postgres one 1'
-]
+import { type BenchResult, names, SHOWN, times, type WorkloadResult } from './report.ts'
 
 /** Middle tones, which stand out on white and on black alike. */
 const COLORS: Record<ContestantName, string> = {

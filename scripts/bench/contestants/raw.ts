@@ -76,6 +76,19 @@ function sqlite(location: string): Contestant {
 function postgres(location: string): Contestant {
   pg.types.setTypeParser(pg.types.builtins.INT8, Number)
   const pool = new pg.Pool({ connectionString: location, max: CONNECTIONS })
+  const inTransaction = async (body: (client: pg.PoolClient) => Promise<void>) => {
+    const client = await pool.connect()
+    try {
+      await client.query('BEGIN')
+      await body(client)
+      await client.query('COMMIT')
+    } catch (error) {
+      await client.query('ROLLBACK')
+      throw error
+    } finally {
+      client.release()
+    }
+  }
   return {
     async getValue(key) {
       const { rows } = await pool.query<ValueRow>({ name: 'find', text: 'SELECT value FROM kvs WHERE key = $1', values: [key] })
@@ -88,10 +101,8 @@ function postgres(location: string): Contestant {
                ON CONFLICT (key) DO UPDATE SET value = excluded.value, modified_on = excluded.modified_on`,
         values: [key, JSON.stringify(value), new Date()]
       }),
-    async setPath(key, name, value) {
-      const client = await pool.connect()
-      try {
-        await client.query('BEGIN')
+    setPath: (key, name, value) =>
+      inTransaction(async client => {
         const { rows } = await client.query<ValueRow>({
           name: 'lock',
           text: 'SELECT value FROM kvs WHERE key = $1 FOR UPDATE',
@@ -104,14 +115,7 @@ function postgres(location: string): Contestant {
           text: 'UPDATE kvs SET value = $1, modified_on = $2 WHERE key = $3',
           values: [JSON.stringify(document), new Date(), key]
         })
-        await client.query('COMMIT')
-      } catch (error) {
-        await client.query('ROLLBACK')
-        throw error
-      } finally {
-        client.release()
-      }
-    },
+      }),
     async getPath(key, index) {
       const { rows } = await pool.query<ValueRow>({
         name: 'find-path',
@@ -132,10 +136,8 @@ function postgres(location: string): Contestant {
     async typedRows() {
       return (await pool.query({ name: 'events', text: 'SELECT * FROM events' })).rows
     },
-    async insertMarks(rows) {
-      const client = await pool.connect()
-      try {
-        await client.query('BEGIN')
+    insertMarks: rows =>
+      inTransaction(async client => {
         for (const { id, name, amount } of rows) {
           await client.query({
             name: 'insert',
@@ -143,14 +145,7 @@ function postgres(location: string): Contestant {
             values: [id, name, amount]
           })
         }
-        await client.query('COMMIT')
-      } catch (error) {
-        await client.query('ROLLBACK')
-        throw error
-      } finally {
-        client.release()
-      }
-    },
+      }),
     close: () => pool.end()
   }
 }
