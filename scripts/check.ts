@@ -7,16 +7,10 @@ import { findDrift } from './compile-sql.ts'
 const root = join(import.meta.dirname, '..')
 
 /** What every driver may import. */
-const DRIVER = [
-  'adapter.ts',
-  'config.ts',
-  'errors.ts',
-  'queries.ts',
-  'statement.ts',
-  'values.ts',
-  'drivers/handle.ts',
-  'drivers/package.ts'
-]
+const DRIVER = ['adapter.ts', 'config.ts', 'errors.ts', 'lexer.ts', 'statement.ts', 'values.ts', 'drivers/package.ts']
+
+/** What runs on an adapter: the store, the users, handles. */
+const ON_ADAPTER = ['adapter.ts', 'errors.ts', 'execute.ts', 'queries.ts']
 
 /**
  * Which files of `src/` a file may import. The first row whose name begins the file's path counts; a name that ends
@@ -26,30 +20,31 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
   ['errors.ts', []],
   ['nearest.ts', []],
   ['kvs/limits.ts', []],
-  ['adapter.ts', ['sql.ts']],
+  ['queries.generated.ts', []],
+  ['drivers/package.ts', []],
+  ['adapter.ts', ['errors.ts']],
+  ['lexer.ts', ['adapter.ts']],
   ['tracing.ts', ['adapter.ts']],
-  ['cli.ts', ['queries.postgres.generated.ts', 'queries.sqlite.generated.ts']],
   ['json.ts', ['errors.ts']],
   ['scope.ts', ['errors.ts']],
   ['config.ts', ['errors.ts', 'kvs/limits.ts', 'nearest.ts']],
-  ['sql.ts', ['adapter.ts', 'errors.ts']],
-  ['statement.ts', ['adapter.ts', 'errors.ts', 'sql.ts']],
-  ['values.ts', ['errors.ts', 'json.ts', 'statement.ts']],
-  ['queries.postgres.generated.ts', []],
-  ['queries.sqlite.generated.ts', []],
-  ['queries.ts', ['adapter.ts', 'queries.postgres.generated.ts', 'queries.sqlite.generated.ts']],
+  ['sql.ts', ['adapter.ts', 'errors.ts', 'json.ts']],
+  ['values.ts', ['adapter.ts', 'errors.ts', 'json.ts', 'sql.ts']],
+  ['statement.ts', ['adapter.ts', 'errors.ts', 'lexer.ts', 'sql.ts', 'values.ts']],
+  ['execute.ts', ['adapter.ts', 'errors.ts', 'tracing.ts']],
+  ['queries.ts', ['adapter.ts', 'execute.ts', 'queries.generated.ts', 'statement.ts']],
+  ['kvs/', [...ON_ADAPTER, 'json.ts', 'kvs/']],
+  ['users.ts', [...ON_ADAPTER, 'nearest.ts']],
+  ['transaction.ts', ['adapter.ts', 'errors.ts', 'scope.ts']],
+  ['handle.ts', [...ON_ADAPTER, 'kvs/', 'scope.ts', 'sql.ts', 'statement.ts', 'transaction.ts', 'users.ts']],
+  ['drivers/sqlite/', [...DRIVER, 'drivers/sqlite/']],
+  ['drivers/postgres/', [...DRIVER, 'drivers/postgres/']],
+  ['database.ts', [...ON_ADAPTER, 'config.ts', 'handle.ts', 'kvs/', 'scope.ts', 'users.ts']],
   [
-    'any-adapter.ts',
-    ['adapter.ts', 'kvs/', 'queries.ts', 'queries.postgres.generated.ts', 'queries.sqlite.generated.ts', 'scope.ts', 'users.ts']
+    'index.ts',
+    ['adapter.ts', 'config.ts', 'database.ts', 'errors.ts', 'handle.ts', 'kvs/', 'sql.ts', 'statement.ts', 'tracing.ts', 'users.ts']
   ],
-  ['kvs/', ['adapter.ts', 'errors.ts', 'json.ts', 'queries.ts', 'kvs/']],
-  ['users.ts', ['adapter.ts', 'errors.ts', 'nearest.ts', 'queries.ts']],
-  ['drivers/package.ts', []],
-  ['drivers/handle.ts', ['adapter.ts', 'config.ts', 'errors.ts', 'scope.ts', 'statement.ts', 'tracing.ts']],
-  ['drivers/sqlite/', [...DRIVER, 'queries.sqlite.generated.ts', 'drivers/sqlite/']],
-  ['drivers/postgres/', [...DRIVER, 'queries.postgres.generated.ts', 'drivers/postgres/']],
-  ['database.ts', ['adapter.ts', 'config.ts', 'errors.ts', 'kvs/', 'queries.ts', 'scope.ts', 'users.ts']],
-  ['index.ts', ['adapter.ts', 'any-adapter.ts', 'config.ts', 'database.ts', 'errors.ts', 'kvs/', 'sql.ts', 'tracing.ts', 'users.ts']]
+  ['cli.ts', ['queries.ts']]
 ]
 
 /** Packages that a file may import; Node's own modules are free. */

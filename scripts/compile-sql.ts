@@ -1,6 +1,6 @@
 /**
- * Compiles `sql/` into `src/queries.<dialect>.generated.ts`, so that nothing is read from the disk at run time.
- * `npm run sql` writes the files.
+ * Compiles `sql/` into `src/queries.generated.ts`, so that nothing is read from the disk at run time.
+ * `npm run sql` writes the file.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,9 +20,7 @@ export interface NamedQuery {
 
 const root = join(import.meta.dirname, '..')
 
-function targetOf(dialect: Dialect): string {
-  return join(root, 'src', `queries.${dialect}.generated.ts`)
-}
+const target = join(root, 'src', 'queries.generated.ts')
 
 /**
  * Reads the queries of one file. A query begins with `-- name: findUser :one`; comment lines right behind that
@@ -75,20 +73,29 @@ function queriesIn(folder: string): Map<string, NamedQuery> {
   return queries
 }
 
-/** The module of one dialect: the shared queries, and those of its own instead of or beside them. */
-function compile(dialect: Dialect): string {
-  const queries = [...new Map([...queriesIn(join(root, 'sql')), ...queriesIn(join(root, 'sql', dialect))]).values()]
-  queries.sort((a, b) => (a.name < b.name ? -1 : 1))
-  const entries = queries.map(({ name, call, text }) => `  ${name}: {\n    call: '${call}',\n    text: ${JSON.stringify(text)}\n  }`)
-  return `// Made from sql/ by "npm run sql". Change it there.\n\nexport const ${dialect}Queries = {\n${entries.join(',\n')}\n} as const\n`
+/** The module: each query with its SQL, by dialect where a folder of `sql/` has it. */
+function compile(): string {
+  const shared = queriesIn(join(root, 'sql'))
+  const own = Object.fromEntries(DIALECTS.map(dialect => [dialect, queriesIn(join(root, 'sql', dialect))])) as Record<
+    Dialect,
+    Map<string, NamedQuery>
+  >
+  const names = [...new Set([shared, ...Object.values(own)].flatMap(queries => [...queries.keys()]))].sort()
+  const entries = names.map(name => {
+    const found = DIALECTS.map(dialect => ({ dialect, query: own[dialect].get(name) ?? shared.get(name) }))
+    const calls = new Set(found.flatMap(({ query }) => (query ? [query.call] : [])))
+    if (calls.size !== 1) throw new Error(`sql/: query "${name}" is ${[...calls].map(call => `:${call}`).join(' and ')}; give it one call`)
+    const isShared = found.every(({ query }) => query !== undefined && query === shared.get(name))
+    const texts = found.flatMap(({ dialect, query }) => (query ? [`      ${dialect}: ${JSON.stringify(query.text)}`] : []))
+    const text = isShared ? JSON.stringify(shared.get(name)?.text) : `{\n${texts.join(',\n')}\n    }`
+    return `  ${name}: {\n    call: '${[...calls][0]}',\n    text: ${text}\n  }`
+  })
+  return `// Made from sql/ by "npm run sql". Change it there.\n\nexport const ownQueries = {\n${entries.join(',\n')}\n} as const\n`
 }
 
-/** What the compiled queries lack, or undefined when they are up to date. */
+/** Returns what is wrong with the compiled queries, or undefined when they are up to date. */
 export function findDrift(): string | undefined {
-  const isSame = DIALECTS.every(dialect => readFileSync(targetOf(dialect), 'utf8') === compile(dialect))
-  return isSame ? undefined : 'src/queries.*.generated.ts are not what sql/ says. Run: npm run sql'
+  return readFileSync(target, 'utf8') === compile() ? undefined : 'src/queries.generated.ts is not what sql/ says. Run: npm run sql'
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  for (const dialect of DIALECTS) writeFileSync(targetOf(dialect), compile(dialect))
-}
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(target, compile())

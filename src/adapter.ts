@@ -1,9 +1,15 @@
-import type { Sql } from './sql.ts'
+/**
+ * The contract that a driver fulfils. Handles, the key-value store and the users table run on any `Adapter`; the
+ * two that duolect brings are in `drivers/`, and `createDatabaseFrom` takes one of your own.
+ *
+ * A driver gets statements that were checked and encoded: it never sees a `Date`, a boolean or an object.
+ */
+import { DatabaseError } from './errors.ts'
 
 /** The two SQL dialects. */
 export type Dialect = 'sqlite' | 'postgres'
 
-/** What a column's value is in JavaScript; the table of types is in the README. */
+/** What a column's value is in JavaScript; README "Values" has the table of types. */
 export type Value = null | boolean | number | bigint | string | Date | Uint8Array | JsonValue
 
 /** What JSON can hold. */
@@ -12,15 +18,9 @@ export type JsonValue = null | boolean | number | string | readonly JsonValue[] 
 /** A row: column names to values. Name its type at the call: `all<User>(…)`. */
 export type Row = Record<string, unknown>
 
-/** A `sql` template, or a text with `$1` or `:name` parameters. */
-export type Query = string | Sql
-
-/** The parameters of a text: an array for `$1`, an object for `:name`. */
-export type QueryParameters = readonly unknown[] | Readonly<Record<string, unknown>>
-
 /** What a statement did. */
 export interface RunResult {
-  /** How many rows were inserted, updated or deleted. */
+  /** Number of rows that were inserted, updated or deleted. */
   changes: number
 }
 
@@ -30,63 +30,111 @@ export interface TransactionOptions {
    * What the transaction sees of others. SQLite's transactions are always serializable, so it accepts each.
    * @default the server's default, which is `read committed` on Postgres
    */
-  isolation?: 'read committed' | 'repeatable read' | 'serializable'
+  isolation?: 'read committed' | 'repeatable read' | 'serializable' | undefined
   /** Refuses writes with `read_only`. @default false */
-  readOnly?: boolean
+  readOnly?: boolean | undefined
   /**
-   * How often the body may run again after a `serialization_failure` or `deadlock_detected`. The body's
-   * effects outside the database happen again too.
+   * Maximum number of times that the body runs again after a `serialization_failure` or `deadlock_detected`. The
+   * body's effects outside the database happen again too.
    * @default 0
    */
-  retries?: number
+  retries?: number | undefined
 }
 
 /**
- * What can run statements: an adapter, or a transaction.
+ * A parameter's value as the driver binds it.
  *
- * Each method rejects with a `DatabaseError`. A missing, surplus or `undefined` parameter is
- * `invalid_parameter`, before anything is sent.
+ * - SQLite: null, a string, bytes, `bigint` for integers and booleans (0 and 1), `number` for all other numbers. Dates
+ *   are ISO 8601 strings.
+ * - Postgres: null, the text form of the value as a string, or bytes for BYTEA.
  */
-export interface Queryable {
+export type BoundValue = null | number | bigint | string | Uint8Array
+
+/** One statement, ready to be sent. */
+export interface BoundStatement {
+  /** The SQL with the dialect's own placeholders: `?` for SQLite, `$1`, `$2` … for Postgres. */
+  readonly text: string
+  /** SQLite: one value for each `?`. Postgres: the value of `$n` at index n − 1. The caller never uses it again. */
+  readonly values: BoundValue[]
+  /** The parameters as the caller gave them, for `DatabaseError.parameters`. */
+  readonly parameters: unknown
+}
+
+/**
+ * What runs statements: an adapter, or the session of a transaction.
+ *
+ * Each method fails with a `DatabaseError`. A statement has either taken effect when its promise resolves, or failed
+ * and changed nothing; `commit_unknown` says that the driver cannot tell.
+ */
+export interface Executor {
+  /** Runs a statement and returns its rows, decoded; without a promise when they are there at once. */
+  query(statement: BoundStatement): Row[] | Promise<Row[]>
+  /** Runs a statement whose rows do not matter. */
+  execute(statement: BoundStatement): RunResult | Promise<RunResult>
+  /**
+   * Yields the rows of a statement that only reads, in portions, as of the moment when the first one is asked for.
+   * `return()` frees what it holds.
+   */
+  stream(statement: BoundStatement): AsyncIterable<Row[]>
+  /** Runs several statements without parameters: all of them, or on an error none. */
+  script(text: string): Promise<void>
+}
+
+/** A transaction's connection, from BEGIN to its end. Statements run in the order of the calls. */
+export interface Session extends Executor {
+  /** Commits and gives the connection back. When it fails for good, `rollback()` follows. */
+  commit(): Promise<void>
+  /** Rolls back and gives the connection back; does nothing after `commit()`. Never fails. */
+  rollback(): Promise<void>
+}
+
+/**
+ * The contract that a driver fulfils.
+ *
+ * Calls may be made at any time, also while others run. A promise settles after the statement's effect is durable.
+ */
+export interface Adapter extends Executor {
   readonly dialect: Dialect
   /**
-   * True when a statement is carried out in this process, so that gathering several into one
-   * saves no round trip.
+   * True if statements run in this process, so that sending several as one saves no round trip.
    * @default false
    */
-  readonly isLocal?: boolean
-  /** Returns all rows, in the order in which the database gave them. */
-  all<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T[]>
-  /** Returns the one row. Fails with `no_data_found` or `too_many_rows` when there is another number of them. */
-  one<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T>
-  /** Returns the one row, or `undefined` without one. Fails with `too_many_rows` when there are more. */
-  maybeOne<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T | undefined>
-  /** Runs a statement whose rows do not matter, and returns how many rows it changed. */
-  run(query: Query, parameters?: QueryParameters): Promise<RunResult>
+  readonly isInProcess?: boolean | undefined
+  /** Begins a transaction. Of `options`, `retries` is handled by the caller. */
+  begin(options: TransactionOptions): Promise<Session>
   /**
-   * Yields the rows of a statement that reads, in bounded memory. The rows are those of the moment when the
-   * loop began. Leaving the loop early frees what it held.
+   * Runs statements as one transaction and returns the rows of each. Without it, `begin()` and `query()` do the same.
+   * Implement it where that saves round trips or commits.
    */
-  iterate<T extends object = Row>(query: Query, parameters?: QueryParameters): AsyncIterable<T>
-  /** Runs a script of several statements without parameters: all of it, or on an error none of it. */
-  exec(script: string): Promise<void>
-  /**
-   * Runs `body` in a transaction: commits when it returns, rolls back when it throws, and returns or throws
-   * the same. Inside a transaction it nests as a savepoint.
-   *
-   * Inside the body, only the handle that the body gets may be used; another is `wrong_handle`. The
-   * handle fails after the body has ended.
-   */
-  transaction<T>(body: (tx: Queryable) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T>
+  batch?(statements: readonly BoundStatement[]): Promise<Row[][]>
+  /** Waits for what runs, then closes. Called once; nothing is called afterwards. */
+  close(): Promise<void>
+}
+
+/** Number of rows in a portion of `stream()`, for drivers that choose it. */
+export const PORTION_SIZE = 100
+
+/** The error for a statement that began or ended a transaction by itself. */
+export function transactionControlError(): DatabaseError {
+  return new DatabaseError(
+    'invalid_transaction_termination',
+    'A statement began or ended a transaction by itself; use transaction(), which does both. What was open has been rolled back; ' +
+      'what it committed stays.'
+  )
 }
 
 /**
- * The contract that a driver fulfils. The key-value store and the users table need nothing else.
+ * Fails when two columns of a result share a name, since a row can hold only one of them.
  *
- * Calls may be made at any time, also while others run. A driver settles each promise after the
- * statement's effect is durable.
+ * @throws DatabaseError `duplicate_column`
  */
-export interface Adapter extends Queryable {
-  /** Waits for what runs, then closes. Closing again does nothing; any other call afterwards is `closed`. */
-  close(): Promise<void>
+export function assertDistinctColumns(names: readonly string[]): void {
+  if (new Set(names).size === names.length) return
+  const name = names.find((candidate, i) => names.indexOf(candidate) !== i)
+  // Postgres gives expressions that have no name this one.
+  const what = name === '?column?' ? 'Two columns of the result have no name of their own' : `Two columns of the result are named "${name}"`
+  throw new DatabaseError(
+    'duplicate_column',
+    `${what}, and a row can hold only one of them. Name them with AS: SELECT a.id AS a_id, b.id AS b_id.`
+  )
 }

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /** `duolect schema --postgres` prints the statements that make duolect's tables, for whoever may create them. */
-import { postgresQueries } from './queries.postgres.generated.ts'
-import { sqliteQueries } from './queries.sqlite.generated.ts'
+import { textOf } from './queries.ts'
 
 const USAGE = `Usage: duolect schema --postgres | --sqlite
 
@@ -11,7 +10,7 @@ role that may only SELECT, INSERT, UPDATE and DELETE.`
 const [command, option, ...others] = process.argv.slice(2)
 
 if (command === 'schema' && others.length === 0 && (option === '--postgres' || option === '--sqlite')) {
-  console.log((option === '--postgres' ? postgresQueries : sqliteQueries).createTables.text)
+  console.log(textOf('createTables', option === '--postgres' ? 'postgres' : 'sqlite'))
 } else if (command === '--help' || command === undefined) {
   console.log(USAGE)
 } else {

@@ -1,4 +1,4 @@
-/** What the caller, the connection URL and the environment say, brought to one checked `Settings` value. */
+/** Config, connection URL and environment, validated and merged into one `Settings` value. */
 import { resolve } from 'node:path'
 import { DatabaseError } from './errors.ts'
 import { DEFAULT_MAX_VALUE_BYTES } from './kvs/limits.ts'
@@ -18,6 +18,18 @@ export interface DatabaseConfig {
          * @default 'full'
          */
         durability?: 'full' | 'normal' | undefined
+        /**
+         * Reads a file that is there, also in a folder that may not be written. Creates nothing; writes fail with
+         * `read_only`.
+         * @default false
+         */
+        readOnly?: boolean | undefined
+        /**
+         * PRAGMAs that are set on every connection, such as `{ cache_size: -65536, mmap_size: 2147483648 }`. Those that
+         * duolect itself sets are refused.
+         * @default {}
+         */
+        pragmas?: Readonly<Record<string, string | number | boolean>> | undefined
       }
     | undefined
   postgres?:
@@ -32,8 +44,11 @@ export interface DatabaseConfig {
         port?: number | string | undefined
         /** @default env `PG_USER`, else the name of the user who runs the process */
         user?: string | undefined
-        /** @default env `PG_PASSWORD` */
-        password?: string | undefined
+        /**
+         * The password, or a function that is asked for it before each new connection, such as one that makes a token.
+         * @default env `PG_PASSWORD`
+         */
+        password?: string | (() => string | Promise<string>) | undefined
         /** @default env `PG_DB`, else the user's name */
         database?: string | undefined
         /**
@@ -45,11 +60,15 @@ export interface DatabaseConfig {
         ssl?: boolean | string | undefined
         /** The certificate authority: PEM text, or a file's path. @default env `PG_SSL_CA` */
         ca?: string | undefined
-        /** The most connections that this process opens. @default 10 */
+        /** The client's certificate: PEM text, or a file's path. @default env `PG_SSL_CERT` */
+        cert?: string | undefined
+        /** The key of the client's certificate: PEM text, or a file's path. @default env `PG_SSL_KEY` */
+        key?: string | undefined
+        /** Maximum number of connections that this process opens. @default 10 */
         maxConnections?: number | undefined
         /**
-         * Set it behind PgBouncer in transaction mode and its like: nothing is then used that outlives a
-         * transaction on the server.
+         * Set it behind PgBouncer and its like, in any mode: nothing is then used that outlives a transaction on the
+         * server.
          * @default false
          */
         pooler?: boolean | undefined
@@ -94,10 +113,27 @@ export interface SqliteSettings extends CommonSettings {
   /** An absolute path, or `:memory:`. */
   readonly location: string
   readonly durability: 'full' | 'normal'
+  readonly isReadOnly: boolean
+  readonly pragmas: Readonly<Record<string, string>>
 }
 
 /** How the connection is encrypted, and what of the server is verified. */
 export type TlsMode = 'disable' | 'no-verify' | 'verify-ca' | 'verify-full'
+
+/** Whether the password's exchange is bound to the TLS connection, by libpq's `channel_binding`. */
+export type ChannelBinding = 'disable' | 'prefer' | 'require'
+
+/** libpq's `target_session_attrs`. */
+export type TargetServer = 'any' | 'read-write' | 'read-only' | 'primary' | 'standby' | 'prefer-standby'
+
+const TARGET_SERVERS: readonly string[] = [
+  'any',
+  'read-write',
+  'read-only',
+  'primary',
+  'standby',
+  'prefer-standby'
+] satisfies TargetServer[]
 
 /** A server's address; a host that begins with / is the directory of its socket. */
 export interface Host {
@@ -111,14 +147,17 @@ export interface PostgresSettings extends CommonSettings {
   readonly location: string
   /** Where the server is, or several that may be, in the order in which they are tried. */
   readonly hosts: readonly Host[]
-  /** Whether a server that takes no writes is passed by. */
-  readonly mustWrite: boolean
+  /** Which of the servers may be used. */
+  readonly targetServer: TargetServer
   readonly user: string
   /** A function, so that no log that prints the settings shows it. */
-  readonly password: () => string
+  readonly password: () => string | Promise<string>
   readonly database: string
   readonly tls: TlsMode
   readonly ca: string | undefined
+  readonly cert: string | undefined
+  readonly key: string | undefined
+  readonly channelBinding: ChannelBinding
   readonly applicationName: string
   /** Startup options that the URL gave, such as `-c search_path=app`. */
   readonly options: string | undefined
@@ -138,10 +177,23 @@ interface Kind {
   accepts(value: unknown): boolean
 }
 
-const TEXT: Kind = { expected: 'a text', accepts: value => typeof value === 'string' }
+const STRING: Kind = { expected: 'a string', accepts: value => typeof value === 'string' }
 const PATH: Kind = {
-  expected: 'a path (a text without a NUL character)',
+  expected: 'a path (a string without a NUL character)',
   accepts: value => typeof value === 'string' && !value.includes('\0')
+}
+/** SQLite's packages cut blanks off, so that another file would be opened. */
+const FILE: Kind = {
+  expected: 'a path (a string without a NUL character, and without blanks at its ends)',
+  accepts: value => PATH.accepts(value) && value === (value as string).trim()
+}
+const PASSWORD: Kind = {
+  expected: 'a string, or a function that returns one or a promise of one',
+  accepts: value => typeof value === 'string' || typeof value === 'function'
+}
+const PRAGMA: Kind = {
+  expected: 'a number, a boolean, or a word such as NORMAL',
+  accepts: value => typeof value === 'boolean' || Number.isSafeInteger(value) || (typeof value === 'string' && /^\w+$/.test(value))
 }
 const BOOLEAN: Kind = { expected: 'true or false', accepts: value => typeof value === 'boolean' }
 const PORT: Kind = {
@@ -162,19 +214,67 @@ const TLS: Kind = {
   accepts: value => typeof value === 'boolean' || (typeof value === 'string' && tlsMode(value) !== undefined)
 }
 
-const SETTINGS: Readonly<Record<string, Kind | Readonly<Record<string, Kind>>>> = {
+/** PRAGMAs that hold for a connection and that duolect does not need for itself (sqlite.org/pragma.html). */
+const PRAGMAS = [
+  'analysis_limit',
+  'automatic_index',
+  'cache_size',
+  'cache_spill',
+  'case_sensitive_like',
+  'cell_size_check',
+  'checkpoint_fullfsync',
+  'fullfsync',
+  'hard_heap_limit',
+  'journal_size_limit',
+  'legacy_alter_table',
+  'max_page_count',
+  'mmap_size',
+  'page_size',
+  'recursive_triggers',
+  'reverse_unordered_selects',
+  'secure_delete',
+  'soft_heap_limit',
+  'temp_store',
+  'threads',
+  'trusted_schema',
+  'wal_autocheckpoint'
+] as const
+
+/** PRAGMAs that duolect sets or relies on, and what to do instead. */
+const OWN_PRAGMAS: Readonly<Record<string, string>> = {
+  synchronous: 'set "sqlite.durability" instead',
+  query_only: 'set "sqlite.readOnly" instead',
+  busy_timeout: 'set "timeouts.lock" instead',
+  journal_mode: 'the journal is a WAL, so that readers and a writer do not wait for each other',
+  locking_mode: 'other connections of the process and other processes use the file too',
+  foreign_keys: 'foreign keys are always on, as in Postgres',
+  read_uncommitted: 'readers see the last commit, as in Postgres',
+  ignore_check_constraints: 'constraints always hold, as in Postgres'
+}
+
+function pragmaSettings(): Kinds {
+  return Object.fromEntries(PRAGMAS.map(name => [name, PRAGMA]))
+}
+
+interface Kinds {
+  readonly [setting: string]: Kind | Kinds
+}
+
+const SETTINGS: Kinds = {
   dataDir: PATH,
-  sqlite: { location: PATH, durability: DURABILITY },
+  sqlite: { location: FILE, durability: DURABILITY, readOnly: BOOLEAN, pragmas: pragmaSettings() },
   postgres: {
     enabled: BOOLEAN,
-    connection: TEXT,
-    host: TEXT,
+    connection: STRING,
+    host: STRING,
     port: PORT,
-    user: TEXT,
-    password: TEXT,
-    database: TEXT,
+    user: STRING,
+    password: PASSWORD,
+    database: STRING,
     ssl: TLS,
-    ca: TEXT,
+    ca: STRING,
+    cert: STRING,
+    key: STRING,
     maxConnections: COUNT,
     pooler: BOOLEAN
   },
@@ -183,10 +283,10 @@ const SETTINGS: Readonly<Record<string, Kind | Readonly<Record<string, Kind>>>> 
 }
 
 /** An empty text counts as not given, as `process.env.PG_USER || ''` makes one. */
-const MAY_BE_EMPTY: readonly Kind[] = [TEXT, PATH, PORT]
+const MAY_BE_EMPTY: readonly Kind[] = [STRING, PATH, FILE, PASSWORD, PORT]
 
 /** These are never shown, whatever was given. */
-const SECRET = new Set(['postgres.password', 'postgres.connection', 'postgres.ca'])
+const SECRET = new Set(['postgres.password', 'postgres.connection', 'postgres.ca', 'postgres.cert', 'postgres.key'])
 
 function isPostgresUrl(text: string): boolean {
   return /^\s*postgres(ql)?:/i.test(text)
@@ -201,42 +301,60 @@ function fail(message: string, cause?: unknown): DatabaseError {
 }
 
 function show(name: string, value: unknown): string {
-  const isSecret = SECRET.has(name) && (typeof value === 'string' || (typeof value === 'number' && name === 'postgres.password'))
-  if (isSecret) return `a value of type ${typeof value}`
+  if (value === null || value === undefined) return String(value)
+  if (SECRET.has(name)) return `a value of type ${typeof value}`
   // A URL that stands in the wrong place has its password in it all the same.
   if (typeof value === 'string') return value.includes('://') ? 'a URL' : JSON.stringify(value)
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
-  return String(value)
+  if (typeof value === 'object') return Array.isArray(value) ? 'an array' : 'an object'
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : `a value of type ${typeof value}`
 }
 
-function checkConfig(config: unknown, kinds: Readonly<Record<string, unknown>> = SETTINGS, prefix = ''): void {
-  if (config instanceof URL) throw fail('The configuration must be a text or a plain object, got a URL; give its href.')
+/**
+ * Returns a copy of the config that has its own properties alone, each read once and checked, so that nothing counts
+ * that somebody put on a prototype.
+ */
+function checkConfig(config: unknown, kinds: Kinds = SETTINGS, prefix = ''): Record<string, unknown> {
+  if (config instanceof URL) throw fail('The configuration must be a string or a plain object, got a URL; give its href.')
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     const what = prefix === '' ? 'The configuration' : `Setting "${prefix.slice(0, -1)}"`
     throw fail(`${what} must be an object with: ${Object.keys(kinds).join(', ')}; got ${show(prefix, config)}.`)
   }
-  for (const [key, value] of Object.entries(config)) {
+  const copy: Record<string, unknown> = Object.create(null)
+  for (const key of Object.keys(config)) {
     const name = prefix + key
-    const kind = Object.hasOwn(kinds, key) ? (kinds[key] as Kind | Readonly<Record<string, unknown>>) : undefined
-    if (kind === undefined) {
-      const nearest = nearestTo(key, Object.keys(kinds))
-      const hint = nearest === undefined ? `allowed here: ${Object.keys(kinds).join(', ')}` : `did you mean "${prefix}${nearest}"?`
-      throw fail(`Unknown setting "${name}"; ${hint}`)
-    }
+    const kind = Object.hasOwn(kinds, key) ? kinds[key] : undefined
+    if (kind === undefined) throw unknownSetting(key, kinds, prefix)
+    const property = Object.getOwnPropertyDescriptor(config, key)
+    if (property?.get !== undefined) throw fail(`Setting "${name}" must be a plain property; got a getter. Give its value.`)
+    const value: unknown = property?.value
     if (value === undefined) continue
-    if ('accepts' in kind) checkSetting(name, value, kind as Kind)
-    else checkConfig(value, kind, `${name}.`)
+    copy[key] = isKind(kind) ? checkSetting(name, value, kind) : checkConfig(value, kind, `${name}.`)
   }
+  return copy
 }
 
-function checkSetting(name: string, value: unknown, kind: Kind): void {
-  if (kind.accepts(value) || (value === '' && MAY_BE_EMPTY.includes(kind))) return
+function unknownSetting(key: string, kinds: Kinds, prefix: string): DatabaseError {
+  const name = prefix + key
+  if (prefix === 'sqlite.pragmas.' && Object.hasOwn(OWN_PRAGMAS, key)) {
+    return fail(`Setting "${name}" cannot be changed: ${OWN_PRAGMAS[key]}.`)
+  }
+  const nearest = nearestTo(key, Object.keys(kinds))
+  const hint = nearest === undefined ? `allowed here: ${Object.keys(kinds).join(', ')}` : `did you mean "${prefix}${nearest}"?`
+  return fail(`Unknown setting "${name}"; ${hint}`)
+}
+
+function isKind(kind: Kind | Kinds): kind is Kind {
+  return typeof kind.accepts === 'function'
+}
+
+function checkSetting(name: string, value: unknown, kind: Kind): unknown {
+  if (kind.accepts(value) || (value === '' && MAY_BE_EMPTY.includes(kind))) return value
   throw fail(`Setting "${name}" must be ${kind.expected}; got ${show(name, value)}.`)
 }
 
 // From config and environment to settings -----------------------------------------------------------------------
 
-const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, acquire: 10_000, query: 60_000, lock: 10_000 }
+export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, acquire: 10_000, query: 60_000, lock: 10_000 }
 
 /**
  * Returns the settings that a config and an environment come to. Does no I/O.
@@ -245,8 +363,7 @@ const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, acquire: 10_000, query: 60
  * @throws DatabaseError `invalid_configuration`, naming the setting, what it is and what it may be
  */
 export function readSettings(config: DatabaseConfig | string = {}, env: Environment = process.env): Settings {
-  const given = typeof config === 'string' ? configOf(config) : config
-  checkConfig(given)
+  const given = checkConfig(typeof config === 'string' ? configOf(config) : config) as DatabaseConfig
   const common: CommonSettings = {
     maxValueBytes: given.kvs?.maxValueBytes ?? DEFAULT_MAX_VALUE_BYTES,
     timeouts: { ...DEFAULT_TIMEOUTS, ...withoutUndefined(given.timeouts) }
@@ -264,14 +381,14 @@ function configOf(text: string): DatabaseConfig {
   if (scheme === 'postgres' || scheme === 'postgresql') return { postgres: { enabled: true, connection: text } }
   if (scheme !== undefined && scheme !== 'sqlite') {
     throw fail(
-      `Expected a postgres:// URL or the path of a SQLite file, got a text that begins with "${scheme}:". ` +
+      `Expected a postgres:// URL or the path of a SQLite file, got a string that begins with "${scheme}:". ` +
         `For a file of that name put "sqlite:" or "./" in front.`
     )
   }
   const location = scheme === undefined ? text : text.slice('sqlite:'.length).replace(/^\/\//, '')
   if (location === '' || isPostgresUrl(location)) {
     throw fail(
-      `Expected a postgres:// URL or the path of a SQLite file, got ${location === '' ? 'an empty text' : 'a URL with blanks around it'}.`
+      `Expected a postgres:// URL or the path of a SQLite file, got ${location === '' ? 'an empty string' : 'a URL with blanks around it'}.`
     )
   }
   return { postgres: { enabled: false }, sqlite: { location } }
@@ -311,8 +428,16 @@ function sqliteSettings(given: DatabaseConfig, env: Environment, common: CommonS
     dialect: 'sqlite',
     location: location === ':memory:' ? location : resolve(location),
     durability: given.sqlite?.durability || 'full',
+    isReadOnly: given.sqlite?.readOnly ?? false,
+    pragmas: pragmasOf(given.sqlite?.pragmas),
     ...common
   }
+}
+
+function pragmasOf(given: Readonly<Record<string, string | number | boolean>> = {}): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [name, typeof value === 'boolean' ? String(Number(value)) : String(value)])
+  )
 }
 
 function postgresSettings(given: DatabaseConfig, env: Environment, common: CommonSettings): PostgresSettings {
@@ -327,20 +452,23 @@ function postgresSettings(given: DatabaseConfig, env: Environment, common: Commo
   const database = url?.database || postgres.database || env.PG_DB || user
   const password = url?.password || postgres.password || env.PG_PASSWORD || ''
   const tls = agreeOnTls(postgres.ssl, env, url)
+  const parameter = (name: UrlParameter) => url?.parameters.get(name) || undefined
   return {
     dialect: 'postgres',
     location: `postgres://${encodeURIComponent(user)}@${hosts.map(showHost).join(',')}/${encodeURIComponent(database)}`,
     hosts,
-    mustWrite: mustWrite(url),
+    targetServer: oneOf('target_session_attrs', parameter('target_session_attrs') ?? 'any', TARGET_SERVERS) as TargetServer,
     user,
     database,
-    password: () => password,
+    password: typeof password === 'function' ? password : () => password,
     tls,
-    ca: postgres.ca || url?.parameters.get('sslrootcert') || env.PG_SSL_CA || undefined,
-    applicationName: url?.parameters.get('application_name') || 'duolect',
-    options: url?.parameters.get('options') || undefined,
+    ca: authorityOf(postgres.ca || parameter('sslrootcert') || env.PG_SSL_CA || undefined),
+    ...clientCertificate(postgres.cert || parameter('sslcert') || env.PG_SSL_CERT, postgres.key || parameter('sslkey') || env.PG_SSL_KEY),
+    channelBinding: channelBinding(parameter('channel_binding') ?? 'prefer', tls),
+    applicationName: parameter('application_name') ?? 'duolect',
+    options: parameter('options'),
     maxConnections: postgres.maxConnections ?? 10,
-    pooler: postgres.pooler ?? false,
+    pooler: postgres.pooler ?? isPgBouncer(parameter('pgbouncer')),
     maxValueBytes: common.maxValueBytes,
     timeouts: connectTimeout(common.timeouts, given, url)
   }
@@ -378,12 +506,34 @@ function showHost({ host, port }: Host): string {
   return `${host.includes(':') ? `[${host}]` : encodeURIComponent(host)}:${port}`
 }
 
-function mustWrite(url: PostgresUrl | undefined): boolean {
-  const wanted = url?.parameters.get('target_session_attrs') ?? 'any'
-  if (!['any', 'read-write', 'primary'].includes(wanted)) {
-    throw fail(`Parameter "target_session_attrs" of the Postgres URL must be any, read-write or primary; got ${show('', wanted)}.`)
+/** Checks a parameter of the URL that takes one of several words. */
+function oneOf(name: UrlParameter, value: string, words: readonly string[]): string {
+  if (words.includes(value)) return value
+  throw fail(`Parameter "${name}" of the Postgres URL must be ${words.slice(0, -1).join(', ')} or ${words.at(-1)}; got ${show('', value)}.`)
+}
+
+/** Node's own authorities are those of the system. */
+function authorityOf(ca: string | undefined): string | undefined {
+  return ca === 'system' ? undefined : ca
+}
+
+function clientCertificate(cert: string | undefined, key: string | undefined): { cert: string | undefined; key: string | undefined } {
+  if (Boolean(cert) !== Boolean(key)) {
+    throw fail(`A client's certificate and its key belong together; "${cert ? 'postgres.key' : 'postgres.cert'}" is missing.`)
   }
-  return wanted !== 'any'
+  return { cert: cert || undefined, key: key || undefined }
+}
+
+function channelBinding(value: string, tls: TlsMode): ChannelBinding {
+  const mode = oneOf('channel_binding', value, ['disable', 'prefer', 'require']) as ChannelBinding
+  if (mode === 'require' && tls === 'disable') {
+    throw fail('Parameter "channel_binding=require" of the Postgres URL needs TLS; add sslmode=verify-full or sslmode=require.')
+  }
+  return mode
+}
+
+function isPgBouncer(value: string | undefined): boolean {
+  return value !== undefined && oneOf('pgbouncer', value, ['true', 'false']) === 'true'
 }
 
 function connectTimeout(timeouts: Timeouts, given: DatabaseConfig, url: PostgresUrl | undefined): Timeouts {
@@ -455,7 +605,37 @@ interface PostgresUrl {
   readonly parameters: ReadonlyMap<string, string>
 }
 
-const URL_PARAMETERS = ['sslmode', 'ssl', 'sslrootcert', 'application_name', 'connect_timeout', 'options', 'host', 'target_session_attrs']
+const URL_PARAMETERS = [
+  'sslmode',
+  'ssl',
+  'sslrootcert',
+  'sslcert',
+  'sslkey',
+  'channel_binding',
+  'application_name',
+  'connect_timeout',
+  'options',
+  'host',
+  'port',
+  'target_session_attrs',
+  'pgbouncer'
+] as const
+
+type UrlParameter = (typeof URL_PARAMETERS)[number]
+
+/** Parameters that other tools put into their URLs, and what to write here. */
+const FOREIGN_PARAMETERS: Readonly<Record<string, (value: string) => string>> = {
+  schema: value => `write options=-c%20search_path%3D${encodeURIComponent(value || 'public')} instead`,
+  currentSchema: value => `write options=-c%20search_path%3D${encodeURIComponent(value || 'public')} instead`,
+  connection_limit: () => 'leave it out, and set "postgres.maxConnections"',
+  pool_timeout: () => 'leave it out, and set "timeouts.acquire"',
+  socket_timeout: () => 'leave it out, and set "timeouts.query"',
+  statement_cache_size: () => 'leave it out; behind a pooler write pgbouncer=true',
+  sslaccept: value => `write sslmode=${value === 'strict' ? 'verify-full' : 'no-verify'} instead`,
+  sslidentity: () => 'write sslcert and sslkey instead',
+  uselibpqcompat: () => 'leave it out: sslmode means what it says here',
+  supa: () => 'leave it out'
+}
 
 /** Userinfo reaches to the last @ before the path; there may be several hosts. */
 const URL_PARTS =
@@ -470,12 +650,16 @@ function parseUrl(url: string, source: string): PostgresUrl {
   const parameters = parseParameters(found.query ?? '', source)
   const hosts = parseHosts(found.hosts ?? '', source)
   const socket = parameters.get('host')
+  const port = parameters.get('port')
   if (hosts.length > 0 && socket) throw fail(`${source} names a host and has the parameter "host" too; leave one of them out.`)
+  if (hosts.length > 0 && port)
+    throw fail(`${source} names a host and has the parameter "port" too; write it behind the host: host:${port}.`)
   if (hosts.length === 0 && !socket) throw noHost(source)
+  if (port && !PORT.accepts(port)) throw fail(`${source} must have ${PORT.expected}; got ${show('', port)}.`)
   return {
     user: decode(found.user ?? '', source, 'user'),
     password: decode(found.password ?? '', source, 'password'),
-    hosts: socket ? [{ host: socket, port: undefined }] : hosts,
+    hosts: socket ? [{ host: socket, port: port ? Number(port) : undefined }] : hosts,
     database: decode(found.database ?? '', source, 'database'),
     parameters
   }
@@ -509,15 +693,18 @@ function parseParameters(query: string, source: string): Map<string, string> {
   const parameters = new Map<string, string>()
   for (const pair of query.split('&').filter(pair => pair !== '')) {
     const [name = '', value = ''] = pair.split(/=(.*)/s).map(part => decode(part, source, 'query'))
-    if (!URL_PARAMETERS.includes(name)) {
-      const nearest = nearestTo(name, URL_PARAMETERS)
-      const hint = nearest === undefined ? `allowed: ${URL_PARAMETERS.join(', ')}` : `did you mean "${nearest}"?`
-      throw fail(`${source} has the unknown parameter "${name}"; ${hint}`)
-    }
+    if (!(URL_PARAMETERS as readonly string[]).includes(name)) throw unknownParameter(name, value, source)
     if (parameters.has(name)) throw fail(`${source} has the parameter "${name}" twice.`)
     parameters.set(name, value)
   }
   return parameters
+}
+
+function unknownParameter(name: string, value: string, source: string): DatabaseError {
+  if (Object.hasOwn(FOREIGN_PARAMETERS, name)) return fail(`${source} has the parameter "${name}"; ${FOREIGN_PARAMETERS[name]?.(value)}.`)
+  const nearest = nearestTo(name, URL_PARAMETERS)
+  const hint = nearest === undefined ? `allowed: ${URL_PARAMETERS.join(', ')}` : `did you mean "${nearest}"?`
+  return fail(`${source} has the unknown parameter "${name}"; ${hint}`)
 }
 
 function decode(text: string, source: string, part: string): string {

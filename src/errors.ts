@@ -77,9 +77,15 @@ export interface ErrorDetails {
   parameters?: unknown
 }
 
-let attach: (error: DatabaseError, sql: string, parameters: unknown) => void
-
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['serialization_failure', 'deadlock_detected', 'lock_not_available'])
+
+/** A registered symbol, so that `instanceof` holds for errors of another copy of the package. */
+const BRAND = Symbol.for('duolect.DatabaseError')
+
+/** What an error carries, but must not show when it is logged. */
+type Hidden = Pick<ErrorDetails, 'sql' | 'parameters' | 'serverDetail'>
+
+const hidden = new WeakMap<object, Hidden>()
 
 /**
  * The one error class of duolect. Match on `code`, never on the message.
@@ -89,7 +95,7 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['serialization_fai
  */
 export class DatabaseError extends Error {
   readonly code: ErrorCode
-  /** Whether the same call, or for a failed transaction the whole transaction, may succeed when repeated. */
+  /** True if the same call, or for a failed transaction the whole transaction, may succeed when it is repeated. */
   readonly isRetryable: boolean
   /** The constraint's name, where the database tells it. */
   declare readonly constraint?: string
@@ -97,7 +103,6 @@ export class DatabaseError extends Error {
   declare readonly table?: string
   /** The column, where the database tells it. */
   declare readonly column?: string
-  #hidden: Pick<ErrorDetails, 'sql' | 'parameters' | 'serverDetail'>
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -107,19 +112,17 @@ export class DatabaseError extends Error {
       if (details[name] !== undefined) this[name as 'table'] = details[name] as never
     }
     const { sql, parameters, serverDetail } = details
-    this.#hidden = { sql, parameters, serverDetail }
+    hidden.set(this, { sql, parameters, serverDetail })
   }
-
-  // Something that inherits from an error, or a proxy of one, does not have the private field.
 
   /** The statement, as the database got it. */
   get sql(): string | undefined {
-    return #hidden in this ? this.#hidden.sql : undefined
+    return hidden.get(this)?.sql
   }
 
   /** The statement's parameters. */
   get parameters(): unknown {
-    return #hidden in this ? this.#hidden.parameters : undefined
+    return hidden.get(this)?.parameters
   }
 
   /**
@@ -127,20 +130,29 @@ export class DatabaseError extends Error {
    * warning, so it has another one.
    */
   get serverDetail(): string | undefined {
-    return #hidden in this ? this.#hidden.serverDetail : undefined
-  }
-
-  static {
-    Object.defineProperty(DatabaseError.prototype, 'name', { value: 'DatabaseError', configurable: true, writable: true })
-    attach = (error, sql, parameters) => {
-      error.#hidden = { sql, parameters, serverDetail: error.serverDetail }
-    }
+    return hidden.get(this)?.serverDetail
   }
 }
 
+// Not in a static block: bundlers rename a class that refers to itself in its body.
+Object.defineProperties(DatabaseError.prototype, {
+  name: { value: 'DatabaseError', configurable: true, writable: true },
+  [BRAND]: { value: true }
+})
+Object.defineProperty(DatabaseError, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    // A subclass inherits this and means its own instances.
+    if (this !== DatabaseError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && BRAND in value
+  }
+})
+
 /** Attaches the statement to an error that was made where the statement was not known. Returns the error. */
-export function withStatement(error: DatabaseError, sql: string, parameters: unknown): DatabaseError {
-  if (error.sql === undefined) attach(error, sql, parameters)
+export function withStatement<E>(error: E, statement: { readonly text: string; readonly parameters: unknown }): E {
+  const details = hidden.get(error as object)
+  if (details !== undefined && details.sql === undefined) {
+    hidden.set(error as object, { ...details, sql: statement.text, parameters: statement.parameters })
+  }
   return error
 }
 

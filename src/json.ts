@@ -1,13 +1,12 @@
+import { isArrayBufferView, isBoxedPrimitive, isDate, isMap, isNativeError, isPromise, isRegExp, isSet } from 'node:util/types'
 import { DatabaseError, type ErrorCode } from './errors.ts'
 
 /** Deeper values could overflow the stack of `JSON.stringify`, whose limit depends on the machine. */
 const MAX_DEPTH = 1000
 
-/** Objects of these classes become `{}` in JSON: their contents would be lost without a word. */
-const LOSSY = [Map, Set, WeakMap, WeakSet, Promise, RegExp, Error] as const
-
 /**
- * Returns the JSON text of a value, after a check that nothing in it would be lost silently.
+ * Returns the JSON text of a value, after a check that nothing in it would be lost silently. Accepted are what JSON
+ * has, arrays, plain objects, objects with `toJSON`, and instances of classes with enumerable properties of their own.
  *
  * @param value anything
  * @param place what the value is to the caller (`value`, `$2`); the error continues it (`value.tags[3]`)
@@ -18,6 +17,12 @@ export function toJson(value: unknown, place: string, code: ErrorCode): string {
   const text = JSON.stringify(value) as string | undefined
   if (text === undefined) throw refuse(place, [], 'has a toJSON() that returns nothing', code)
   return text
+}
+
+/** True for `{}` and `Object.create(null)`, of this realm or another one. */
+export function isPlainObject(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value) as object | null
+  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
 }
 
 function check(value: unknown, path: (string | number)[], above: Set<object>, place: string, code: ErrorCode, isReplacement = false): void {
@@ -40,15 +45,15 @@ function check(value: unknown, path: (string | number)[], above: Set<object>, pl
   }
   if (value === null) return
   // JSON.stringify makes the primitive of these.
-  if (value instanceof Number || value instanceof BigInt) {
-    check(value.valueOf(), path, above, place, code)
+  if (isBoxedPrimitive(value)) {
+    check((value as { valueOf(): unknown }).valueOf(), path, above, place, code)
     return
   }
   const object = value as object
   if (above.has(object)) throw refuse(place, path, 'refers to an object that holds it (a circular structure)', code)
   if (path.length > MAX_DEPTH) throw refuse(place, path.slice(0, 3), `nests deeper than ${MAX_DEPTH} levels`, code)
-  if (object instanceof Date) {
-    if (Number.isNaN(object.getTime())) throw refuse(place, path, 'is an invalid Date', code)
+  if (isDate(object)) {
+    if (Number.isNaN(Date.prototype.getTime.call(object))) throw refuse(place, path, 'is an invalid Date', code)
     return
   }
   if (!isReplacement && typeof (object as { toJSON?: unknown }).toJSON === 'function') {
@@ -56,9 +61,6 @@ function check(value: unknown, path: (string | number)[], above: Set<object>, pl
     const replacement = (object as { toJSON: (key: string) => unknown }).toJSON(String(path.at(-1) ?? ''))
     check(replacement, path, above, place, code, true)
     return
-  }
-  for (const type of LOSSY) {
-    if (object instanceof type) throw refuse(place, path, describe(type.name), code)
   }
   above.add(object)
   if (Array.isArray(object)) {
@@ -68,7 +70,9 @@ function check(value: unknown, path: (string | number)[], above: Set<object>, pl
       path.pop()
     }
   } else {
-    for (const name of Object.keys(object)) {
+    const names = Object.keys(object)
+    if (!isPlainObject(object)) assertKeptByJson(object, names, place, path, code)
+    for (const name of names) {
       path.push(name)
       check((object as Record<string, unknown>)[name], path, above, place, code)
       path.pop()
@@ -77,14 +81,34 @@ function check(value: unknown, path: (string | number)[], above: Set<object>, pl
   above.delete(object)
 }
 
-function describe(type: string): string {
-  const article = /^[AEIOU]/.test(type) ? 'an' : 'a'
-  const wayOut: Record<string, string> = {
-    Map: '; use Object.fromEntries(map)',
-    Set: '; use [...set]',
-    Promise: '; await it first'
-  }
-  return `is ${article} ${type}, which JSON cannot hold${wayOut[type] ?? ''}`
+/**
+ * Refuses an object whose contents are not its enumerable properties: those of the language's own classes, and any
+ * instance without such properties, as what it holds is private (a Blob, Headers, a class with private fields).
+ */
+function assertKeptByJson(object: object, names: readonly string[], place: string, path: (string | number)[], code: ErrorCode): void {
+  const holdsMore =
+    isNativeError(object) || isRegExp(object) || isMap(object) || isSet(object) || isPromise(object) || isArrayBufferView(object)
+  if (names.length > 0 && !holdsMore) return
+  const tag = Object.prototype.toString.call(object).slice('[object '.length, -1)
+  if (tag !== 'Object') throw refuse(place, path, describe(tag), code)
+  const name = String((object as { constructor?: { name?: unknown } }).constructor?.name || 'a class')
+  throw refuse(place, path, `is an instance of ${name} without properties that JSON could hold; give a plain object`, code)
+}
+
+const WAYS_OUT: Readonly<Record<string, string>> = {
+  Map: '; use Object.fromEntries(map)',
+  Set: '; use [...set]',
+  Promise: '; await it first',
+  Headers: '; use Object.fromEntries(headers)',
+  URLSearchParams: '; use String(parameters)',
+  FormData: '; use Object.fromEntries(formData)',
+  Uint8Array: '; use Buffer.from(bytes).toString("base64")',
+  ArrayBuffer: '; use Buffer.from(bytes).toString("base64")'
+}
+
+function describe(tag: string): string {
+  const article = /^[AEIO]/.test(tag) ? 'an' : 'a'
+  return `is ${article} ${tag}, which JSON cannot hold${WAYS_OUT[tag] ?? ''}`
 }
 
 function refuse(place: string, path: readonly (string | number)[], problem: string, code: ErrorCode): DatabaseError {

@@ -1,12 +1,11 @@
-/** duolect's own statements: written in `sql/`, compiled into `queries.<dialect>.generated.ts`, called here by name. */
-import type { Dialect, Queryable, QueryParameters, RunResult } from './adapter.ts'
-import type { postgresQueries } from './queries.postgres.generated.ts'
-import type { sqliteQueries } from './queries.sqlite.generated.ts'
+/** duolect's own statements: written in `sql/`, compiled into `queries.generated.ts`, called here by name. */
+import type { Dialect, RunResult } from './adapter.ts'
+import { executeScript, executeStatement, maybeOneOf, oneOf, queryRows, type Runner, same } from './execute.ts'
+import { ownQueries } from './queries.generated.ts'
+import { bind, type QueryParameters } from './statement.ts'
 
-type Compiled = typeof sqliteQueries | typeof postgresQueries
-/** The names that every dialect has. */
-export type QueryName = keyof Compiled
-type CallOf<N extends QueryName> = Compiled[N]['call']
+type OwnQueries = typeof ownQueries
+export type QueryName = keyof OwnQueries
 
 /** What the rows of those that return any look like. */
 interface QueryRows {
@@ -14,6 +13,7 @@ interface QueryRows {
   findValue: { value: string | null }
   findValues: { key: string; value: string | null }
   findAndLockValues: { key: string; value: string | null }
+  swapValues: { key: string }
   listValues: { key: string; value: string | null; modifiedOn: Date | null }
   saveUser: object
 }
@@ -21,36 +21,40 @@ interface QueryRows {
 type RowOf<N extends QueryName> = N extends keyof QueryRows ? QueryRows[N] : object
 
 type ResultOf<N extends QueryName> = {
-  all: Promise<RowOf<N>[]>
-  one: Promise<RowOf<N>>
-  maybeOne: Promise<RowOf<N> | undefined>
-  run: Promise<RunResult>
-  iterate: AsyncIterable<RowOf<N>>
-  exec: Promise<void>
-}[CallOf<N>]
-
-const known: Partial<Record<Dialect, Compiled>> = {}
-
-/** Makes a dialect's queries known. Its driver does so, as who uses one database need not carry the other's. */
-export function useQueries(dialect: Dialect, queries: Compiled): void {
-  known[dialect] = queries
-}
-
-function queriesOf({ dialect }: Queryable): Compiled {
-  return known[dialect] as Compiled
-}
-
-/** Calls a named query of the handle's dialect; what comes back is what its `:all`, `:one` … says. */
-export function callQuery<N extends QueryName>(handle: Queryable, name: N, parameters?: QueryParameters): ResultOf<N> {
-  const { call, text } = queriesOf(handle)[name]
-  return handle[call](text, parameters) as ResultOf<N>
-}
+  all: RowOf<N>[]
+  one: RowOf<N>
+  maybeOne: RowOf<N> | undefined
+  run: RunResult
+  exec: undefined
+}[OwnQueries[N]['call']]
 
 /** A change for `swapValues`; the file says what the kinds mean. */
 export type ValueChange = readonly [kind: 'put' | 'add' | 'swap', key: string, old: string | null, value: string | null]
 
-/** The text of a query that compares and sets in one statement, where the dialect has one. */
-export function swapValuesText(handle: Queryable): string | undefined {
-  const queries = queriesOf(handle)
-  return 'swapValues' in queries ? queries.swapValues.text : undefined
+/** Returns the SQL of a query; undefined where the dialect has none. */
+export function textOf(name: QueryName, dialect: Dialect): string | undefined {
+  const text: string | { readonly [D in Dialect]?: string } = ownQueries[name].text
+  return typeof text === 'string' ? text : text[dialect]
+}
+
+/** Runs a named query in the runner's dialect; what comes back is what its `:all`, `:one` … says. */
+export function callQuery<N extends QueryName>(runner: Runner, name: N, parameters?: QueryParameters): Promise<ResultOf<N>> {
+  return call(runner, name, parameters) as Promise<ResultOf<N>>
+}
+
+function call(runner: Runner, name: QueryName, parameters: QueryParameters | undefined): Promise<unknown> {
+  const text = textOf(name, runner.dialect)
+  if (text === undefined) throw new Error(`The query ${name} has no SQL for ${runner.dialect}.`)
+  switch (ownQueries[name].call) {
+    case 'exec':
+      return executeScript(runner, text)
+    case 'run':
+      return executeStatement(runner, bind(text, parameters, runner.dialect))
+    case 'all':
+      return queryRows(runner, bind(text, parameters, runner.dialect), same)
+    case 'one':
+      return queryRows(runner, bind(text, parameters, runner.dialect), oneOf)
+    case 'maybeOne':
+      return queryRows(runner, bind(text, parameters, runner.dialect), maybeOneOf)
+  }
 }

@@ -1,59 +1,139 @@
 import type { Dialect } from './adapter.ts'
 import { DatabaseError } from './errors.ts'
+import { toJson } from './json.ts'
 
-/** Gathers the text and the values of a template while it is flattened. */
-interface Output {
-  text: string
-  values: unknown[]
-  /** Where in the text the parameter of each value stands. */
-  positions: number[]
+/** A registered symbol, so that a fragment made by another copy of the package is a fragment here. */
+const CONTENT: unique symbol = Symbol.for('duolect.sql')
+
+/** What a fragment is made of. Other versions of the package read it, so fields may be added but not changed. */
+interface Content {
+  /** The SQL around the values, as in a template: one string more than there are values. */
+  readonly strings: readonly string[]
+  /** Parameters and fragments. */
+  readonly values: readonly unknown[]
+  /** What stands in place of `strings` and `values`, by dialect: a fragment or SQL. */
+  readonly dialects?: { readonly [D in Dialect]: unknown } | undefined
 }
 
-type Write = (output: Output, dialect: Dialect) => void
+/** SQL with `$1`, `$2` … in order, and the values for them. */
+export interface FlatSql {
+  readonly text: string
+  readonly values: readonly unknown[]
+  /** Where in the text the placeholder of each value stands. */
+  readonly positions: readonly number[]
+}
 
 /**
  * A piece of SQL with its values, made by `sql`. It can be run, or stand inside another template.
  * Its values do not show when it is logged.
  */
 export class Sql {
-  readonly #write: Write
-  readonly #strings: readonly string[] | undefined
-  readonly #values: readonly unknown[]
+  readonly #content: Content
+  readonly #template: readonly string[] | undefined
 
-  /** Made by `sql` and its functions only. */
-  constructor(write: Write, strings?: readonly string[], values: readonly unknown[] = []) {
-    this.#write = write
-    this.#strings = strings
-    this.#values = values
+  /** @internal Made by `sql` and its functions only. */
+  constructor(content: Content, template?: readonly string[]) {
+    this.#content = content
+    this.#template = template
   }
 
-  /** The literal parts when every value is a plain parameter, so that the statement can be found by them. */
-  get strings(): readonly string[] | undefined {
-    return this.#strings
+  /** @internal */
+  get [CONTENT](): Content {
+    return this.#content
   }
 
-  /** The values that stand between `strings`. */
+  /** @internal The literal parts if all values are parameters: the same array each time that a call site runs. */
+  get template(): readonly string[] | undefined {
+    return this.#template
+  }
+
+  /** @internal The values that stand between the parts of `template`. */
   get values(): readonly unknown[] {
-    return this.#values
+    return this.#content.values
   }
 
-  /** Returns the text with `$1`, `$2` … in order, and the values for them. */
-  flatten(dialect: Dialect): Readonly<Output> {
-    const output: Output = { text: '', values: [], positions: [] }
-    this.#write(output, dialect)
-    return output
+  /** @internal Returns the SQL and its values for a dialect. */
+  flatten(dialect: Dialect): FlatSql {
+    return flatten(this, dialect)
   }
 
-  /** Writes this piece into a larger one. */
-  writeTo(output: Output, dialect: Dialect): void {
-    this.#write(output, dialect)
+  /** Throws `invalid_parameter`: a string would lose the values. */
+  toString(): string {
+    throw new DatabaseError(
+      'invalid_parameter',
+      'A sql fragment was turned into a string, which would lose its values. Put it into a template: sql`… ${fragment}`; join several with ' +
+        'sql.join(fragments, sql`, `).'
+    )
+  }
+
+  /** Throws `invalid_parameter`, as `toString` does. */
+  [Symbol.toPrimitive](): string {
+    return this.toString()
+  }
+
+  /** Throws `invalid_parameter`: a fragment is SQL and not a value. */
+  toJSON(): never {
+    throw new DatabaseError(
+      'invalid_parameter',
+      'A sql fragment stands where a value belongs. Put it into a template: sql`… ${fragment}`; join several with sql.join(fragments, sql`, `).'
+    )
   }
 }
 
-/** What `sql` is: a template tag, and the functions for what a value cannot say. */
+/** True for a fragment of this copy of the package or another one. */
+export function isSql(value: unknown): value is Sql {
+  return typeof value === 'object' && value !== null && CONTENT in value
+}
+
+/** Returns the SQL and the values of a fragment. Iterative, so that fragments nest as deep as they like. */
+export function flatten(fragment: Sql, dialect: Dialect): FlatSql {
+  const values: unknown[] = []
+  const positions: number[] = []
+  let text = ''
+  const open = [{ content: contentOf(fragment, dialect), next: 0 }]
+  for (let frame = open[0]; frame !== undefined; frame = open.at(-1)) {
+    const { content } = frame
+    const i = frame.next++
+    text += content.strings[i]
+    if (i >= content.values.length) {
+      open.pop()
+      continue
+    }
+    const value = content.values[i]
+    if (isSql(value)) {
+      open.push({ content: contentOf(value, dialect), next: 0 })
+    } else {
+      values.push(value)
+      positions.push(text.length)
+      text += `$${values.length}`
+    }
+  }
+  return { text, values, positions }
+}
+
+function contentOf(fragment: Sql, dialect: Dialect): Content {
+  let content = fragment[CONTENT]
+  while (content.dialects !== undefined) {
+    const piece = content.dialects[dialect]
+    if (isSql(piece)) content = piece[CONTENT]
+    else if (typeof piece === 'string') return { strings: [piece], values: [] }
+    else throw new DatabaseError('invalid_parameter', `sql.dialect() has no piece for ${dialect}; give one for each: { sqlite, postgres }.`)
+  }
+  return content
+}
+
+/** A length of time, for `sql.shift`. Each part is a number, or a fragment that is one, and may be negative. */
+export interface TimeShift {
+  days?: number | Sql | undefined
+  hours?: number | Sql | undefined
+  minutes?: number | Sql | undefined
+  seconds?: number | Sql | undefined
+}
+
+/** What `sql` is: a template tag, and functions for what a value cannot say. */
 export interface SqlTag {
   /**
-   * Makes SQL of a template. Each `${value}` becomes a parameter; a `${sql`…`}` becomes part of the text.
+   * Makes SQL of a template. Each `${value}` becomes a parameter; a `${sql`…`}` becomes part of the SQL.
    *
    * @example
    * db.all(sql`SELECT * FROM users WHERE first_name = ${'Sylvain'}`)
@@ -67,55 +147,63 @@ export interface SqlTag {
    */
   id(...names: readonly [string, ...string[]]): Sql
   /**
-   * Makes a parameter of each value, with commas between, for `IN (…)` and `VALUES (…)`. Refuses an empty
-   * list with `invalid_parameter`, since SQL has none.
+   * Makes a parameter of each value, with commas between, for `IN (…)`; fragments become part of the SQL, for the
+   * rows of an INSERT. Refuses an empty list with `invalid_parameter`, since SQL has none.
    *
    * @example
    * sql`SELECT * FROM users WHERE platform IN (${sql.list(['slack', 'telegram'])})`
+   * sql`INSERT INTO books (title, year) VALUES ${sql.list(books.map(({ title, year }) => sql`(${title}, ${year})`))}`
    */
   list(values: readonly unknown[]): Sql
-  /** Inserts a text as it is. Never pass it what a user typed. */
+  /**
+   * Joins fragments with a separator between. Refuses an empty array with `invalid_parameter`.
+   *
+   * @example
+   * sql`SELECT * FROM books WHERE ${sql.join([sql`TRUE`, ...conditions], sql` AND `)}`
+   */
+  join(fragments: readonly Sql[], separator: Sql): Sql
+  /**
+   * Makes a parameter that is the value's JSON text, for a JSON column. Strings, booleans and null become JSON too,
+   * where a plain `${null}` is SQL's NULL.
+   *
+   * @example
+   * sql`INSERT INTO settings (value) VALUES (${sql.json('dark')})`
+   */
+  json(value: unknown): Sql
+  /** Inserts SQL as it is. Never pass it what a user typed. */
   unsafe(text: string): Sql
-  /** The current time, in milliseconds, as the type of a `TIMESTAMP` column. */
+  /** The time of the statement in milliseconds, as the type of a TIMESTAMPTZ column. */
   readonly now: Sql
-  /** Picks the piece for the database in use; a string is inserted as it is. */
+  /** A column definition: an integer primary key that the database gives and never gives twice. */
+  readonly autoId: Sql
+  /**
+   * Moves a time, as the type of a TIMESTAMPTZ column. A day is 24 hours.
+   *
+   * @param time a `Date`, or a fragment such as a column
+   * @example
+   * sql`DELETE FROM sessions WHERE seen < ${sql.shift(sql.now, { days: -30 })}`
+   */
+  shift(time: Date | Sql, by: TimeShift): Sql
+  /** The day of a time in UTC, as the type of a DATE column: `2024-03-10`. */
+  day(time: Date | Sql): Sql
+  /** The hour of a time in UTC, an integer from 0 to 23. */
+  hour(time: Date | Sql): Sql
+  /** Picks the piece for the database in use: a fragment, or SQL that is inserted as it is. */
   dialect(pieces: { readonly [D in Dialect]: Sql | string }): Sql
 }
 
 function template(strings: TemplateStringsArray, ...values: readonly unknown[]): Sql {
-  if (!Array.isArray(strings)) {
+  if (!Array.isArray(strings) || strings.length !== values.length + 1) {
     throw new DatabaseError(
       'invalid_parameter',
-      'sql is a template tag: write sql`SELECT 1`, or pass the text itself where SQL is expected.'
+      'sql is a template tag: write sql`SELECT 1`, or pass the string itself where SQL is expected.'
     )
   }
-  const plain = !values.some(value => value instanceof Sql)
-  return new Sql(
-    (output, dialect) => {
-      for (let i = 0; i < strings.length; i++) {
-        output.text += strings[i]
-        if (i < values.length) write(values[i], output, dialect)
-      }
-    },
-    plain ? strings : undefined,
-    plain ? values : undefined
-  )
-}
-
-function write(value: unknown, output: Output, dialect: Dialect): void {
-  if (value instanceof Sql) {
-    value.writeTo(output, dialect)
-  } else {
-    output.values.push(value)
-    output.positions.push(output.text.length)
-    output.text += `$${output.values.length}`
-  }
+  return new Sql({ strings, values }, values.some(isSql) ? undefined : strings)
 }
 
 function text(piece: string): Sql {
-  return new Sql(output => {
-    output.text += piece
-  })
+  return new Sql({ strings: [piece], values: [] })
 }
 
 function id(...names: readonly string[]): Sql {
@@ -135,34 +223,123 @@ function list(values: readonly unknown[]): Sql {
       'sql.list() expects an array with at least one value: SQL has no empty list. Leave the condition out when there is none.'
     )
   }
-  return new Sql((output, dialect) => {
-    values.forEach((value, i) => {
-      if (i > 0) output.text += ', '
-      write(value, output, dialect)
-    })
-  })
+  return new Sql({ strings: ['', ...new Array<string>(values.length - 1).fill(', '), ''], values: [...values] })
+}
+
+function join(fragments: readonly Sql[], separator: Sql): Sql {
+  if (!Array.isArray(fragments) || !fragments.every(isSql)) {
+    throw new DatabaseError('invalid_parameter', 'sql.join() expects an array of sql fragments; for values use sql.list().')
+  }
+  if (!isSql(separator)) {
+    throw new DatabaseError(
+      'invalid_parameter',
+      `sql.join() expects the separator as a sql fragment, such as sql\` AND \`; got ${typeof separator}.`
+    )
+  }
+  if (fragments.length === 0) {
+    throw new DatabaseError(
+      'invalid_parameter',
+      'sql.join() expects at least one fragment. Where there may be no condition, begin with one that holds: sql.join([sql`TRUE`, ...conditions], sql` AND `).'
+    )
+  }
+  const values = fragments.flatMap((fragment, i) => (i === 0 ? [fragment] : [separator, fragment]))
+  return new Sql({ strings: new Array<string>(values.length + 1).fill(''), values })
+}
+
+function json(value: unknown): Sql {
+  return parameter(toJson(value, 'The value of sql.json()', 'invalid_parameter'))
 }
 
 function unsafe(piece: string): Sql {
   if (typeof piece !== 'string') {
-    throw new DatabaseError('invalid_parameter', `sql.unsafe() expects a text, got ${typeof piece}.`)
+    throw new DatabaseError('invalid_parameter', `sql.unsafe() expects a string, got ${typeof piece}.`)
   }
   return text(piece)
 }
 
 function dialect(pieces: { readonly [D in Dialect]: Sql | string }): Sql {
-  return new Sql((output, wanted) => {
-    const piece = pieces[wanted]
-    if (piece instanceof Sql) piece.writeTo(output, wanted)
-    else if (typeof piece === 'string') output.text += piece
-    else throw new DatabaseError('invalid_parameter', `sql.dialect() has no piece for ${wanted}.`)
+  return new Sql({ strings: [''], values: [], dialects: { sqlite: pieces?.sqlite, postgres: pieces?.postgres } })
+}
+
+function parameter(value: unknown): Sql {
+  return new Sql({ strings: ['', ''], values: [value] })
+}
+
+// Time ----------------------------------------------------------------------------------------------------------
+
+/** The form in which SQLite keeps times: ISO 8601 with milliseconds, so that text order is time order. */
+const ISO = "'%Y-%m-%dT%H:%M:%fZ'"
+
+/** `strftime` of a time in SQLite. An integer is milliseconds since 1970, as in the tables of older versions. */
+function strftime(format: string, time: Sql, modifier: Sql = text('')): Sql {
+  const formatSql = text(format)
+  return template`(CASE typeof(${time}) WHEN 'integer' THEN strftime(${formatSql}, ${time} / 1000.0, 'unixepoch'${modifier}) ELSE strftime(${formatSql}, ${time}${modifier}) END)`
+}
+
+/** The time as a fragment. A cast tells Postgres the type of a parameter, and brings a TIMESTAMP to TIMESTAMPTZ. */
+function timeOf(time: Date | Sql, call: string): { sqlite: Sql; postgres: Sql } {
+  if (isSql(time)) return { sqlite: time, postgres: template`CAST(${time} AS TIMESTAMPTZ)` }
+  if (Object.prototype.toString.call(time) !== '[object Date]') {
+    throw new DatabaseError(
+      'invalid_parameter',
+      `sql.${call}() expects a Date or a sql fragment, such as sql\`written\`; got ${typeof time}.`
+    )
+  }
+  const value = parameter(time)
+  return { sqlite: value, postgres: template`CAST(${value} AS TIMESTAMPTZ)` }
+}
+
+const SECONDS = { days: 86_400, hours: 3600, minutes: 60, seconds: 1 } as const
+
+function shift(time: Date | Sql, by: TimeShift): Sql {
+  const { sqlite, postgres } = timeOf(time, 'shift')
+  const seconds = secondsOf(by)
+  return dialect({
+    sqlite: strftime(ISO, sqlite, template`, (${seconds}) || ' seconds'`),
+    postgres: template`(${postgres} + (${seconds}) * INTERVAL '1 second')`
+  })
+}
+
+/** The sum of the parts in seconds: a parameter for the numbers, and a term for each fragment. */
+function secondsOf(by: TimeShift): Sql {
+  const parts = Object.entries(typeof by === 'object' && by !== null ? by : {}).filter(([, amount]) => amount !== undefined)
+  const isKnown = parts.every(([unit, amount]) => Object.hasOwn(SECONDS, unit) && (isSql(amount) || Number.isFinite(amount)))
+  if (parts.length === 0 || !isKnown) {
+    throw new DatabaseError(
+      'invalid_parameter',
+      'sql.shift() expects an object with days, hours, minutes or seconds, each a number or a sql fragment: sql.shift(sql.now, { days: -7 }).'
+    )
+  }
+  let sum = 0
+  const terms: Sql[] = []
+  for (const [unit, amount] of parts as [keyof typeof SECONDS, number | Sql][]) {
+    if (isSql(amount)) terms.push(template`(${amount}) * ${text(String(SECONDS[unit]))}`)
+    else sum += amount * SECONDS[unit]
+  }
+  if (sum !== 0 || terms.length === 0) terms.push(template`CAST(${sum} AS DOUBLE PRECISION)`)
+  return join(terms, text(' + '))
+}
+
+function day(time: Date | Sql): Sql {
+  const { sqlite, postgres } = timeOf(time, 'day')
+  return dialect({ sqlite: strftime("'%Y-%m-%d'", sqlite), postgres: template`CAST(${postgres} AT TIME ZONE 'UTC' AS DATE)` })
+}
+
+function hour(time: Date | Sql): Sql {
+  const { sqlite, postgres } = timeOf(time, 'hour')
+  return dialect({
+    sqlite: template`CAST(${strftime("'%H'", sqlite)} AS INTEGER)`,
+    postgres: template`CAST(EXTRACT(HOUR FROM ${postgres} AT TIME ZONE 'UTC') AS INTEGER)`
   })
 }
 
 // Both have milliseconds, so that a time that was read finds its row again.
 const now = dialect({
-  sqlite: "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
-  postgres: "date_trunc('milliseconds', CURRENT_TIMESTAMP)"
+  sqlite: `(strftime(${ISO}, 'now'))`,
+  // CURRENT_TIMESTAMP would stand still within a transaction.
+  postgres: "date_trunc('milliseconds', statement_timestamp())"
 })
 
-export const sql: SqlTag = Object.assign(template, { id, list, unsafe, now, dialect })
+const autoId = dialect({ sqlite: 'INTEGER PRIMARY KEY AUTOINCREMENT', postgres: 'BIGSERIAL PRIMARY KEY' })
+
+export const sql: SqlTag = Object.assign(template, { id, list, join, json, unsafe, now, autoId, shift, day, hour, dialect })

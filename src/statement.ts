@@ -1,11 +1,18 @@
 /**
- * One SQL text for both engines. The text is read once, token by token, as its engine would read it: only
- * `$1` and `:name` outside of strings, comments and quoted names are parameters; all else stays as it is.
- * What was read is cached by the text.
+ * One SQL text for both engines: `$1` and `:name` outside of strings, comments and quoted names become the engine's own
+ * placeholders; all else stays as it is. What was read is cached by the text.
  */
-import type { Dialect, Query, QueryParameters } from './adapter.ts'
+import type { BoundStatement, BoundValue, Dialect } from './adapter.ts'
 import { DatabaseError } from './errors.ts'
-import { Sql } from './sql.ts'
+import { controlsTransaction, statementsOf, type Token, tokens } from './lexer.ts'
+import { flatten, isSql, type Sql } from './sql.ts'
+import { encode, nameOf } from './values.ts'
+
+/** A `sql` template, or a string of SQL with `$1` or `:name` parameters. */
+export type Query = string | Sql
+
+/** The parameters of a string of SQL: an array for `$1`, an object for `:name`. */
+export type QueryParameters = readonly unknown[] | Readonly<Record<string, unknown>>
 
 /** A text with its engine's own placeholders, and what they stand for. */
 export interface Statement {
@@ -13,26 +20,21 @@ export interface Statement {
   readonly text: string
   /** The parameters' names as `:name` gave them, in order of first use; undefined where `$1` is used. */
   readonly names: readonly string[] | undefined
-  /** How many values the caller has to give. */
+  /** Number of values that the caller has to give. */
   readonly count: number
-  /** Which value each placeholder takes, in order of the text. */
+  /** For each placeholder in order of the text, the index of its value. */
   readonly uses: readonly number[]
-  /** Where in the caller's text each of them stands. */
+  /** For each placeholder, where it stands in the caller's text. */
   readonly positions: readonly number[]
-  /** Whether placeholder i takes value i, so that the caller's array can be bound as it is. */
+  /** True if placeholder i takes value i. */
   readonly inOrder: boolean
+  /** Index of a value that the text skips, as in `$1, $3`, and would silently drop; −1 without one. */
+  readonly unused: number
+  /** Indexes of the values that stand in `IN (…)` or `ANY (…)`, where an array is a mistake. */
+  readonly listed: ReadonlySet<number>
 }
 
-/** A statement and the values for its placeholders. */
-export interface BoundStatement {
-  readonly statement: Statement
-  /** The caller's values, in the order of `$1`, `$2`. Not yet encoded. */
-  readonly values: readonly unknown[]
-}
-
-const NONE: readonly unknown[] = []
-
-/** Texts are usually written in code, so few; a program that builds texts must not fill the memory. */
+/** Most SQL is written in code, so there are few texts; the limits are for programs that build them. */
 const CACHE_SIZE = 1000
 const MAX_CACHED_LENGTH = 100_000
 
@@ -62,22 +64,45 @@ export function statementOf(text: string, dialect: Dialect): Statement {
 }
 
 /**
- * Brings a query and its parameters together.
+ * Brings a query and its parameters together, checked and encoded for the dialect's driver.
  *
- * @throws DatabaseError `invalid_parameter` for a missing, surplus or undefined parameter, naming it
+ * @throws DatabaseError `invalid_parameter` for a missing, unexpected or undefined parameter, or a value that one of the
+ *   databases could not hold; the error names it
  */
 export function bind(query: Query, parameters: QueryParameters | undefined, dialect: Dialect): BoundStatement {
   if (typeof query === 'string') {
     const statement = statementOf(query, dialect)
-    return { statement, values: valuesFor(statement, parameters) }
+    return boundOf(statement, valuesFor(statement, parameters), dialect, parameters)
   }
-  if (!(query instanceof Sql)) {
-    throw new DatabaseError('invalid_parameter', `Expected SQL as a text or a sql\`…\` template, got ${describeWrong(query)}.`)
+  if (!isSql(query)) {
+    throw new DatabaseError('invalid_parameter', `Expected SQL as a string or a sql\`…\` template, got ${describeWrong(query)}.`)
   }
   if (parameters !== undefined) {
     throw new DatabaseError('invalid_parameter', 'A sql`…` template carries its own values; leave the parameters out.')
   }
   return bindTemplate(query, dialect)
+}
+
+function boundOf(statement: Statement, given: readonly unknown[], dialect: Dialect, parameters: unknown): BoundStatement {
+  const { uses, count, listed } = statement
+  // Postgres takes each value once, SQLite one for each placeholder.
+  const length = dialect === 'postgres' ? count : uses.length
+  const values: BoundValue[] = new Array(length)
+  for (let i = 0; i < length; i++) {
+    const index = dialect === 'postgres' ? i : (uses[i] as number)
+    const value = given[index]
+    if (listed.size > 0 && listed.has(index) && Array.isArray(value)) throw arrayInList(statement, index)
+    values[i] = encode(value, dialect, statement, index)
+  }
+  return { text: statement.text, values, parameters }
+}
+
+function arrayInList(statement: Statement, index: number): DatabaseError {
+  return new DatabaseError(
+    'invalid_parameter',
+    `Parameter ${nameOf(statement, index)} is an array, which would be one value of the list. For a list of any length use a template: ` +
+      'sql`… IN (${sql.list(values)})`.'
+  )
 }
 
 function describeWrong(query: unknown): string {
@@ -87,15 +112,13 @@ function describeWrong(query: unknown): string {
 }
 
 function bindTemplate(query: Sql, dialect: Dialect): BoundStatement {
-  const { strings, values } = query
-  if (strings !== undefined) {
-    const known = templates[dialect].get(strings)
-    if (known !== undefined) {
-      checkDefined(values)
-      return { statement: known, values }
-    }
+  const { template } = query
+  const known = template && templates[dialect].get(template)
+  if (known !== undefined) {
+    assertDefined(query.values)
+    return boundOf(known, query.values, dialect, query.values)
   }
-  const flat = query.flatten(dialect)
+  const flat = flatten(query, dialect)
   const statement = statementOf(flat.text, dialect)
   const { positions } = flat
   const areItsOwn =
@@ -112,16 +135,19 @@ function bindTemplate(query: Sql, dialect: Dialect): BoundStatement {
       { sql: flat.text }
     )
   }
-  if (strings !== undefined) templates[dialect].set(strings, statement)
-  checkDefined(flat.values)
-  return { statement, values: flat.values }
+  if (template !== undefined) templates[dialect].set(template, statement)
+  assertDefined(flat.values)
+  return boundOf(statement, flat.values, dialect, flat.values)
 }
 
-function checkDefined(values: readonly unknown[]): void {
-  for (let i = 0; i < values.length; i++) {
-    if (values[i] === undefined) throw undefinedValue(`\${…} number ${i + 1} of the template`)
+function assertDefined(values: readonly unknown[]): void {
+  const at = values.indexOf(undefined)
+  if (at !== -1) {
+    throw new DatabaseError('invalid_parameter', `Parameter \${…} number ${at + 1} of the template is undefined; for SQL NULL give null.`)
   }
 }
+
+const NONE: readonly unknown[] = []
 
 function valuesFor(statement: Statement, parameters: QueryParameters | undefined): readonly unknown[] {
   const { names, count } = statement
@@ -139,7 +165,7 @@ function valuesFor(statement: Statement, parameters: QueryParameters | undefined
 }
 
 function positionalValues(statement: Statement, parameters: QueryParameters): readonly unknown[] {
-  const { count } = statement
+  const { count, unused } = statement
   if (!Array.isArray(parameters)) {
     if (count === 0 && Object.keys(parameters).length === 0) return NONE
     throw new DatabaseError(
@@ -149,25 +175,21 @@ function positionalValues(statement: Statement, parameters: QueryParameters): re
         : 'The statement uses $1, so its parameters must be an array, but an object was given.'
     )
   }
-  if (parameters.length !== count) {
-    const problem = parameters.length < count ? `$${parameters.length + 1} is missing` : `number ${count + 1} is surplus`
-    throw new DatabaseError(
-      'invalid_parameter',
-      `The statement has ${describeParameters(statement)}, but ${parameters.length} ${parameters.length === 1 ? 'was' : 'were'} given: ${problem}.${count === 0 ? ' A parameter is written $1 or :name, outside of quotes.' : ''}`
-    )
-  }
-  for (let i = 0; i < count; i++) {
-    if (parameters[i] === undefined) throw undefinedValue(`$${i + 1}`)
-  }
-  // A number that the text skips, as in "$1, $3", means that a value would be dropped without a word.
-  if (statement.uses.length < count || !statement.inOrder) {
-    for (let i = 0; i < count; i++) {
-      if (!statement.uses.includes(i)) {
-        throw new DatabaseError('invalid_parameter', `The statement uses $${count} but not $${i + 1}; number its parameters without gaps.`)
-      }
-    }
+  if (parameters.length !== count) throw wrongNumber(statement, parameters.length)
+  if (unused !== -1) {
+    throw new DatabaseError('invalid_parameter', `The statement uses $${count} but not $${unused + 1}; number its parameters without gaps.`)
   }
   return parameters
+}
+
+function wrongNumber(statement: Statement, given: number): DatabaseError {
+  const { count } = statement
+  const unexpected = given - count
+  const problem = unexpected < 0 ? `$${given + 1} is missing` : `${unexpected} unexpected parameter${unexpected === 1 ? '' : 's'}`
+  return new DatabaseError(
+    'invalid_parameter',
+    `The statement has ${describeParameters(statement)}, but ${given} ${given === 1 ? 'was' : 'were'} given: ${problem}.${count === 0 ? ' A parameter is written $1 or :name, outside of quotes.' : ''}`
+  )
 }
 
 function namedValues(names: readonly string[], parameters: Readonly<Record<string, unknown>>): readonly unknown[] {
@@ -180,26 +202,21 @@ function namedValues(names: readonly string[], parameters: Readonly<Record<strin
   const values: unknown[] = new Array(names.length)
   for (let i = 0; i < names.length; i++) {
     const name = names[i] as string
-    const value = parameters[name]
-    if (value === undefined || !Object.hasOwn(parameters, name)) {
-      if (Object.hasOwn(parameters, name)) throw undefinedValue(`:${name}`)
+    if (!Object.hasOwn(parameters, name)) {
       throw new DatabaseError('invalid_parameter', `Parameter :${name} is missing; given: ${listNames(parameters)}.`)
     }
-    values[i] = value
+    values[i] = parameters[name]
   }
   const given = Object.keys(parameters)
   if (given.length !== names.length) {
-    const surplus = given.find(name => !names.includes(name))
+    const known = new Set(names)
+    const unexpected = given.find(name => !known.has(name))
     throw new DatabaseError(
       'invalid_parameter',
-      `Parameter :${surplus} is surplus; the statement uses ${names.map(name => `:${name}`).join(', ')}.`
+      `Unexpected parameter :${unexpected}; the statement uses ${names.map(name => `:${name}`).join(', ')}.`
     )
   }
   return values
-}
-
-function undefinedValue(place: string): DatabaseError {
-  return new DatabaseError('invalid_parameter', `Parameter ${place} is undefined; for SQL NULL give null.`)
 }
 
 function describeParameters({ names, count }: Statement): string {
@@ -213,26 +230,47 @@ function listNames(parameters: object): string {
 }
 
 /**
- * Checks a script, which has no parameters.
+ * Returns the text of a script, which has no parameters.
  *
- * @throws DatabaseError `invalid_parameter`
+ * @throws DatabaseError `invalid_parameter` for a parameter, `invalid_transaction_termination` for a BEGIN or COMMIT
  */
-export function checkScript(text: string, dialect: Dialect): void {
-  const { names, count } = read(text, dialect)
-  if (count === 0) return
-  throw new DatabaseError(
-    'invalid_parameter',
-    `exec() takes no parameters, but the script has ${names ? `:${names[0]}` : '$1'}; use run() for one statement.`,
-    {
+export function scriptOf(script: Query, dialect: Dialect): string {
+  if (typeof script !== 'string' && !isSql(script)) {
+    throw new DatabaseError(
+      'invalid_parameter',
+      `exec() expects a script as a string or a sql\`…\` template, got ${describeWrong(script)}.`
+    )
+  }
+  const flat = typeof script === 'string' ? { text: script, values: NONE } : flatten(script, dialect)
+  const { text } = flat
+  if (flat.values.length > 0) {
+    throw new DatabaseError('invalid_parameter', 'exec() takes a template without values; use run() for one statement, or batch().', {
       sql: text
-    }
-  )
+    })
+  }
+  const { names, count } = read(text, dialect)
+  if (count > 0) {
+    throw new DatabaseError(
+      'invalid_parameter',
+      `exec() takes no parameters, but the script has ${names ? `:${names[0]}` : '$1'}; use run() for one statement.`,
+      { sql: text }
+    )
+  }
+  const control = statementsOf(text, dialect).find(({ firstWords }) => controlsTransaction(firstWords))
+  if (control !== undefined) {
+    throw new DatabaseError(
+      'invalid_transaction_termination',
+      `exec() runs a script as one transaction, so it cannot have ${control.firstWords[0]} in it; leave that out, or use transaction().`,
+      { sql: text }
+    )
+  }
+  return text
 }
 
 /**
  * Checks a text that is to be sent.
  *
- * @throws DatabaseError `invalid_parameter` for a NUL, at which SQLite would end the text without a word
+ * @throws DatabaseError `invalid_parameter` for a NUL, at which SQLite would silently end the text
  */
 function checkText(text: string): void {
   const at = text.indexOf('\0')
@@ -240,12 +278,9 @@ function checkText(text: string): void {
     throw new DatabaseError('invalid_parameter', `The SQL has a NUL character at position ${at + 1}; pass such data as a Buffer parameter.`)
 }
 
-/** Where parameter `i` of the statement stands, for an error: `$2` or `:name`. */
-export function placeOf(statement: Statement, i: number): string {
-  return statement.names === undefined ? `$${i + 1}` : `:${statement.names[i]}`
-}
+// Words of a statement, for the messages of errors ----------------------------------------------------------------
 
-/** How long a text may be whose words are looked up for an error, in characters. */
+/** Longer texts are not read for an error: programs write them, and put values into them. */
 const MAX_READ_LENGTH = 100_000
 
 const WORD = /[\p{L}\p{M}\p{N}_$]+/gu
@@ -262,7 +297,6 @@ export function wordsOf(sql: string, dialect: Dialect, names = ''): (text: strin
   return text => {
     const found = text.toLowerCase().match(WORD)
     if (found?.every(word => given.has(word)) && !text.includes("'")) return true
-    // Reading takes long for what programs write, who put values into it.
     if (sql.length > MAX_READ_LENGTH) return false
     read ??= readWords(sql, dialect)
     if (found === null) return read.bare.includes(text)
@@ -270,113 +304,62 @@ export function wordsOf(sql: string, dialect: Dialect, names = ''): (text: strin
   }
 }
 
-/** The text without strings, comments and numbers, and its words. */
+/** The text with a space in place of strings and comments, and its words. */
 function readWords(sql: string, dialect: Dialect): { bare: string; words: Set<string> } {
   let bare = ''
-  for (let at = 0; at < sql.length; ) {
-    const end = dialect === 'postgres' ? endOfPostgresToken(sql, at) : at
-    TOKEN[dialect].lastIndex = at
-    const token = end > at ? sql.slice(at, end) : (TOKEN[dialect].exec(sql)?.[0] ?? (sql[at] as string))
-    bare += /^(?:[eE]?'|--|\/\*|\$\D)/.test(token) ? ' ' : token
-    at += token.length
+  let copied = 0
+  for (const { kind, start, end } of tokens(sql, dialect)) {
+    if (kind !== 'string' && kind !== 'comment') continue
+    bare += `${sql.slice(copied, start)} `
+    copied = end
   }
+  bare += sql.slice(copied)
   return { bare, words: new Set(bare.toLowerCase().match(WORD)) }
 }
 
-// Reading a text ---------------------------------------------------------------------------------------------
+// Placeholders --------------------------------------------------------------------------------------------------
 
-/**
- * One alternative for each kind of token in which a parameter cannot stand, then the two kinds of parameter.
- * Sticky and ordered: an identifier is taken whole, so that neither `foo$1` nor `a::b` holds a parameter. An
- * unterminated string or comment runs to the end: the engine will say what is wrong with it.
- */
-const SHARED = [
-  // A doubled quote reads as the end of one string and the beginning of the next, which comes to the same.
-  /'[^']*(?:'|$)/,
-  /"[^"]*(?:"|$)/,
-  /::+/,
-  /\$(?<number>\d+)/
-]
-
-const TOKEN: Record<Dialect, RegExp> = {
-  postgres: sticky([
-    /--[^\n\r]*/,
-    // $$ … $$ and $tag$ … $tag$; the tag is an identifier, so $1$ is none.
-    /\$(?<tag>(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[\s\S]*?(?:\$\k<tag>\$|$)/,
-    ...SHARED,
-    /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/
-  ]),
-  sqlite: sticky([
-    /--[^\n]*/,
-    // SQLite's block comments do not nest, Postgres's do; those are read by hand below.
-    /\/\*[\s\S]*?(?:\*\/|$)/,
-    /`[^`]*(?:`|$)/,
-    /\[[^\]]*(?:\]|$)/,
-    ...SHARED,
-    /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/
-  ])
-}
-
-/** `:name`. A colon behind a name, a number or a bracket is that of a slice or a cast. */
-const NAMED = /:([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)/y
-const BEFORE_SLICE = /[\w$\])"\u0080-\uffff]/
-
-function sticky(alternatives: readonly RegExp[]): RegExp {
-  return new RegExp(alternatives.map(({ source }) => `(?:${source})`).join('|'), 'y')
-}
+/** SQLite's default SQLITE_MAX_VARIABLE_NUMBER; Postgres's protocol would hold 65 535. */
+const MAX_PARAMETERS = 32_766
 
 function read(text: string, dialect: Dialect): Statement {
   checkText(text)
-  const token = TOKEN[dialect]
   const names = new Map<string, number>()
   const uses: number[] = []
   const positions: number[] = []
-  let numbered = false
+  const listed = new Set<number>()
+  const lists = new ListReader(text)
   let highest = 0
   let output = ''
   let copied = 0
 
-  function parameter(start: number, end: number, index: number): void {
-    uses.push(index)
-    positions.push(start)
-    output += text.slice(copied, start) + (dialect === 'sqlite' ? '?' : `$${index + 1}`)
-    copied = end
+  for (const token of tokens(text, dialect)) {
+    if (token.kind === 'comment') continue
+    const index = token.kind === 'positional' || token.kind === 'named' ? indexOf(token) : -1
+    if (index >= 0) {
+      uses.push(index)
+      positions.push(token.start)
+      output += text.slice(copied, token.start) + (dialect === 'sqlite' ? '?' : `$${index + 1}`)
+      copied = token.end
+      if (lists.isElement) listed.add(index)
+    }
+    lists.read(token)
   }
 
-  for (let at = 0; at < text.length; ) {
-    const end = dialect === 'postgres' ? endOfPostgresToken(text, at) : at
-    if (end > at) {
-      at = end
-      continue
+  /** The index of a parameter's value; −1 for `$0`, which is none. */
+  function indexOf({ kind, start, end }: Token): number {
+    const name = text.slice(start + 1, end)
+    if (kind === 'positional') {
+      highest = Math.max(highest, Number(name))
+      return Number(name) - 1
     }
-    token.lastIndex = at
-    const found = token.exec(text)
-    if (found !== null) {
-      const end = token.lastIndex
-      const number = found.groups?.number
-      if (number !== undefined && Number(number) > 0) {
-        numbered = true
-        highest = Math.max(highest, Number(number))
-        parameter(at, end, Number(number) - 1)
-      }
-      at = end
-      continue
-    }
-    NAMED.lastIndex = at
-    const named = at > 0 && BEFORE_SLICE.test(text[at - 1] as string) ? null : NAMED.exec(text)
-    if (named !== null) {
-      const name = named[1] as string
-      const index = names.get(name) ?? names.size
-      names.set(name, index)
-      parameter(at, NAMED.lastIndex, index)
-      at = NAMED.lastIndex
-      continue
-    }
-    at++
+    const index = names.get(name) ?? names.size
+    names.set(name, index)
+    return index
   }
 
   const [firstName] = names.keys()
-  if (numbered && firstName !== undefined) {
+  if (highest > 0 && firstName !== undefined) {
     throw new DatabaseError('invalid_parameter', `The statement mixes $${highest} and :${firstName}; use one kind of parameter.`, {
       sql: text
     })
@@ -390,43 +373,50 @@ function read(text: string, dialect: Dialect): Statement {
     count: Math.max(highest, names.size),
     uses,
     positions,
-    inOrder: uses.every((use, i) => use === i)
+    inOrder: uses.every((use, i) => use === i),
+    unused: firstUnused(uses, highest),
+    listed
   }
 }
 
-/** SQLite's default SQLITE_MAX_VARIABLE_NUMBER; Postgres's protocol would hold 65 535. */
-const MAX_PARAMETERS = 32_766
-
-/** The end of what a regular expression cannot read, or only with a stack as deep as the text is long. */
-function endOfPostgresToken(text: string, at: number): number {
-  if (text.startsWith('/*', at)) return endOfNestedComment(text, at)
-  return /[eE]/.test(text[at] as string) && text[at + 1] === "'" ? endOfEscapeString(text, at + 2) : at
+/** The index of the first value that no placeholder takes; −1 without one. */
+function firstUnused(uses: readonly number[], count: number): number {
+  const used = new Set(uses)
+  for (let i = 0; i < count; i++) if (!used.has(i)) return i
+  return -1
 }
 
-/** E'…' has backslash escapes. */
-function endOfEscapeString(text: string, start: number): number {
-  for (let at = start; at < text.length; at++) {
-    if (text[at] === '\\') at++
-    else if (text[at] === "'" && text[at + 1] === "'") at++
-    else if (text[at] === "'") return at + 1
+/** Follows the parentheses of `IN (…)` and `ANY (…)`. */
+class ListReader {
+  readonly #text: string
+  /** For each open parenthesis, whether it is that of a list. */
+  readonly #open: boolean[] = []
+  #before: Token | undefined
+
+  constructor(text: string) {
+    this.#text = text
   }
-  return text.length
-}
 
-function endOfNestedComment(text: string, start: number): number {
-  let depth = 0
-  let at = start
-  while (at < text.length) {
-    if (text.startsWith('/*', at)) {
-      depth++
-      at += 2
-    } else if (text.startsWith('*/', at)) {
-      depth--
-      at += 2
-      if (depth === 0) return at
-    } else {
-      at++
+  /** True if what comes next is an element of a list. */
+  get isElement(): boolean {
+    const symbol = this.#before?.kind === 'symbol' ? this.#text[this.#before.start] : undefined
+    return this.#open.at(-1) === true && (symbol === '(' || symbol === ',')
+  }
+
+  read(token: Token): void {
+    if (token.kind === 'word') {
+      // IN (SELECT …) is no list.
+      if (this.#open.at(-1) === true && this.isElement && /^(?:SELECT|WITH|VALUES)$/i.test(this.#wordOf(token)))
+        this.#open[this.#open.length - 1] = false
+    } else if (token.kind === 'symbol') {
+      const symbol = this.#text[token.start]
+      if (symbol === '(') this.#open.push(this.#before?.kind === 'word' && /^(?:IN|ANY|SOME|ALL)$/i.test(this.#wordOf(this.#before)))
+      else if (symbol === ')') this.#open.pop()
     }
+    this.#before = token
   }
-  return at
+
+  #wordOf({ start, end }: Token): string {
+    return this.#text.slice(start, end)
+  }
 }

@@ -1,5 +1,5 @@
-import type { Queryable } from './adapter.ts'
 import { atCaller, DatabaseError } from './errors.ts'
+import type { Runner } from './execute.ts'
 import { nearestTo } from './nearest.ts'
 import { callQuery } from './queries.ts'
 
@@ -40,10 +40,10 @@ const OF_A_ROW: readonly string[] = ['userId', 'created_on']
  * @returns the stored row
  * @throws DatabaseError `invalid_parameter`, naming the field
  */
-export async function putUser(handle: Queryable, user: UserInput): Promise<User> {
+export async function putUser(runner: Runner, user: UserInput): Promise<User> {
   const row = rowOf(user)
   try {
-    return (await callQuery(handle, 'saveUser', row)) as User
+    return (await callQuery(runner, 'saveUser', row)) as User
   } catch (error) {
     throw atCaller(error)
   }

@@ -2,12 +2,24 @@
  * Values on their way in and out, the part that both databases share. What one of them could not hold is
  * refused on both, so that code which works on one works on the other.
  */
+import { isDate, isUint8Array } from 'node:util/types'
+import type { BoundValue, Dialect } from './adapter.ts'
 import { DatabaseError } from './errors.ts'
-import { toJson } from './json.ts'
-import { placeOf, type Statement } from './statement.ts'
+import { isPlainObject, toJson } from './json.ts'
+import { isSql } from './sql.ts'
 
-/** A parameter's value after the checks: what a driver has to know how to send. */
-export type Scalar = null | boolean | number | bigint | string | Uint8Array
+/** The parameters' names, in the order of their values; undefined where the statement uses `$1`. */
+interface Place {
+  readonly names: readonly string[] | undefined
+}
+
+/** A parameter as the statement names it, for an error: `$2` or `:name`. */
+export function nameOf({ names }: Place, i: number): string {
+  return names === undefined ? `$${i + 1}` : `:${names[i]}`
+}
+
+/** A parameter's value after the checks. */
+type Scalar = null | boolean | number | bigint | string | Buffer
 
 const MAX_BIGINT = 2n ** 63n - 1n
 const MIN_BIGINT = -(2n ** 63n)
@@ -17,61 +29,90 @@ const MIN_TIME = Date.parse('0001-01-01T00:00:00.000Z')
 const MAX_TIME = Date.parse('9999-12-31T23:59:59.999Z')
 
 /**
- * Checks the value of the statement's parameter `i` and brings it to a scalar.
+ * Returns what the driver binds for a value. Bytes are copied, so that what the caller does with them afterwards has
+ * no effect.
  *
+ * @param place the statement, and `i` the parameter of it that has the value, for an error
  * @throws DatabaseError `invalid_parameter` for what the databases cannot both hold
  */
-export function toScalar(value: unknown, statement: Statement, i: number): Scalar {
+export function encode(value: unknown, dialect: Dialect, place: Place, i: number): BoundValue {
+  const scalar = toScalar(value, place, i)
+  if (scalar === null || typeof scalar === 'string' || typeof scalar === 'object') return scalar
+  if (dialect === 'postgres') return String(scalar)
+  // SQLite's packages bind each number as a float, which a column of texts would keep as "5.0".
+  if (typeof scalar === 'number') return Number.isSafeInteger(scalar) ? BigInt(scalar) : scalar
+  return typeof scalar === 'boolean' ? BigInt(scalar) : scalar
+}
+
+function toScalar(value: unknown, place: Place, i: number): Scalar {
   switch (typeof value) {
     case 'string':
-      checkText(value, statement, i)
+      checkText(value, place, i)
       return value
     case 'number':
       // A NaN would become NULL in SQLite. A negative zero loses its sign in SQLite's REAL columns.
-      if (Number.isNaN(value)) throw refuse(statement, i, 'is NaN; for SQL NULL give null')
+      if (Number.isNaN(value)) throw refuse(place, i, 'is NaN; for SQL NULL give null')
       // A number's text is rounded beyond 2^53; that of a BigInt is not.
       if (Number.isInteger(value) && !Number.isSafeInteger(value) && value < 2 ** 63 && value >= -(2 ** 63)) return BigInt(value)
       return value === 0 ? 0 : value
     case 'boolean':
       return value
     case 'bigint':
-      if (value > MAX_BIGINT || value < MIN_BIGINT) throw refuse(statement, i, 'is a BigInt outside of 64 bits; store it as text')
+      if (value > MAX_BIGINT || value < MIN_BIGINT) throw refuse(place, i, 'is a BigInt outside of 64 bits; store it as text')
       return value
     case 'object':
-      return value === null ? null : objectToScalar(value, statement, i)
+      return value === null ? null : objectToScalar(value, place, i)
+    case 'undefined':
+      throw refuse(place, i, 'is undefined; for SQL NULL give null')
     default:
-      throw refuse(statement, i, `is a ${typeof value}`)
+      throw refuse(place, i, `is a ${typeof value}`)
   }
 }
 
-function objectToScalar(value: object, statement: Statement, i: number): Scalar {
-  if (value instanceof Uint8Array) return value
-  if (value instanceof Date) {
-    const time = value.getTime()
-    if (Number.isNaN(time)) throw refuse(statement, i, 'is an invalid Date')
-    if (time < MIN_TIME || time > MAX_TIME) throw refuse(statement, i, 'is a Date outside of the years 0001 to 9999')
-    return value.toISOString()
+function objectToScalar(value: object, place: Place, i: number): string | Buffer {
+  if (isUint8Array(value)) return Buffer.from(value)
+  if (isDate(value)) return dateToText(value, place, i)
+  if (isSql(value)) throw refuse(place, i, 'is a sql fragment; put it into a template: sql`… ${fragment}`')
+  if (Array.isArray(value) && value.some(isSql)) {
+    throw refuse(place, i, 'is an array of sql fragments; join them with sql.join(fragments, sql` AND `) or sql.list(fragments)')
   }
-  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) throw refuse(statement, i, 'is binary data of another kind; give a Buffer')
-  const text = toJson(value, `Parameter ${placeOf(statement, i)}`, 'invalid_parameter')
+  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) throw refuse(place, i, 'is binary data of another kind; give a Buffer')
+  if (!Array.isArray(value) && !isPlainObject(value) && typeof (value as { toJSON?: unknown }).toJSON !== 'function') {
+    throw refuse(place, i, `is ${describe(value)}; give a plain object, an array, or the value itself`)
+  }
+  const text = toJson(value, `Parameter ${nameOf(place, i)}`, 'invalid_parameter')
   // JSON.stringify writes these as escapes, which a JSONB column cannot take.
   if (JSON_ESCAPES.test(text))
-    throw refuse(statement, i, 'has a text with a NUL character or half of a surrogate pair in it, which JSONB cannot hold')
+    throw refuse(place, i, 'has a text with a NUL character or half of a surrogate pair in it, which JSONB cannot hold')
   return text
+}
+
+/** Of any realm: its methods are those of a Date, whatever the object inherits. */
+function dateToText(value: Date, place: Place, i: number): string {
+  const time = Date.prototype.getTime.call(value)
+  if (Number.isNaN(time)) throw refuse(place, i, 'is an invalid Date')
+  if (time < MIN_TIME || time > MAX_TIME) throw refuse(place, i, 'is a Date outside of the years 0001 to 9999')
+  return Date.prototype.toISOString.call(value)
+}
+
+function describe(value: object): string {
+  const tag = Object.prototype.toString.call(value).slice('[object '.length, -1)
+  const name = tag === 'Object' ? (value as { constructor?: { name?: unknown } }).constructor?.name : tag
+  if (tag === 'Promise') return 'a Promise; await it first'
+  return typeof name === 'string' && name !== '' ? `an object of the class ${name}` : 'an object of a class'
 }
 
 /** `\u0000` or a lone `\ud800`, after an even number of backslashes. */
 const JSON_ESCAPES = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
 
-function checkText(value: string, statement: Statement, i: number): void {
-  if (value.includes('\0')) throw refuse(statement, i, 'has a NUL character, which Postgres cannot hold; store it as a Buffer')
-  if (!value.isWellFormed()) throw refuse(statement, i, 'has half of a surrogate pair, which UTF-8 cannot hold')
+function checkText(value: string, place: Place, i: number): void {
+  if (value.includes('\0')) throw refuse(place, i, 'has a NUL character, which Postgres cannot hold; store it as a Buffer')
+  if (!value.isWellFormed()) throw refuse(place, i, 'has half of a surrogate pair, which UTF-8 cannot hold')
 }
 
-function refuse(statement: Statement, i: number, problem: string): DatabaseError {
-  return new DatabaseError('invalid_parameter', `Parameter ${placeOf(statement, i)} ${problem}.`)
+function refuse(place: Place, i: number, problem: string): DatabaseError {
+  return new DatabaseError('invalid_parameter', `Parameter ${nameOf(place, i)} ${problem}.`)
 }
-
 /** An integer as JavaScript's number where that is exact, else as BigInt. */
 export function toInteger(value: bigint): number | bigint {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value

@@ -36,6 +36,8 @@ describe('Defaults', () => {
       dialect: 'sqlite',
       location: resolve('data', 'db.sqlite'),
       durability: 'full',
+      isReadOnly: false,
+      pragmas: {},
       maxValueBytes: 16 * 1024 * 1024,
       timeouts: TIMEOUTS
     })
@@ -243,7 +245,7 @@ describe('A text as config', () => {
 
   for (const text of ['', 'sqlite:', 'sqlite://']) {
     test(`${JSON.stringify(text)} is an error, as it names no file`, () => {
-      assertRefused(text, {}, /empty text/)
+      assertRefused(text, {}, /empty string/)
     })
   }
 
@@ -271,7 +273,7 @@ describe('SQLite settings', () => {
     ['a text', 'a\0b', 'sqlite.location']
   ] as const) {
     test(`a NUL in ${title} is an error`, () => {
-      assertRefused(config, {}, new RegExp(`"${setting}" must be a path \\(a text without a NUL character\\)`))
+      assertRefused(config, {}, new RegExp(`"${setting}" must be a path \\(a string without a NUL character`))
     })
   }
 })
@@ -527,15 +529,19 @@ describe('Checks', () => {
     ['dataDir', /a path/, [5, true, null, []]],
     ['sqlite.location', /a path/, [5, null, {}]],
     ['sqlite.durability', /'full' or 'normal'/, ['fast', true, null, '']],
+    ['sqlite.readOnly', /true or false/, ['true', 1, null]],
+    ['sqlite.pragmas.cache_size', /a number, a boolean, or a word/, [1.5, null, '1; DROP TABLE users', {}]],
     ['postgres.enabled', /true or false/, ['true', 1, null, '']],
-    ['postgres.connection', /a text/, [5, null, {}]],
-    ['postgres.host', /a text/, [5, null]],
+    ['postgres.connection', /a string/, [5, null, {}]],
+    ['postgres.host', /a string/, [5, null]],
     ['postgres.port', /a port from 1 to 65535/, [0, 65536, 1.5, -1, '54a', '0', Number.NaN, null, true]],
-    ['postgres.user', /a text/, [5, null]],
-    ['postgres.password', /a text/, [null, {}, true]],
-    ['postgres.database', /a text/, [5, null]],
+    ['postgres.user', /a string/, [5, null]],
+    ['postgres.password', /a string, or a function/, [null, {}, true, 5n, Symbol('hunter2')]],
+    ['postgres.cert', /a string/, [5, null]],
+    ['postgres.key', /a string/, [5, null, Buffer.from('hunter2')]],
+    ['postgres.database', /a string/, [5, null]],
     ['postgres.ssl', /true, false or one of: .*verify-full/, ['maybe', 1, null, {}]],
-    ['postgres.ca', /a text/, [5, null]],
+    ['postgres.ca', /a string/, [5, null]],
     ['postgres.maxConnections', /a whole number from 1 to 10000/, [0, -1, 1.5, '10', 10_001, Number.POSITIVE_INFINITY, null, '']],
     ['postgres.pooler', /true or false/, ['yes', 0, null, '']],
     ['kvs.maxValueBytes', /bytes as a whole number from 1 to/, [0, 1.5, '1', null, '']],
@@ -546,8 +552,14 @@ describe('Checks', () => {
   for (const [setting, allowed, values] of wrong) {
     for (const value of values) {
       test(`"${setting}" refuses ${inspect(value)}, and says what is allowed`, () => {
-        const shown =
-          typeof value === 'string' ? JSON.stringify(value) : value !== null && typeof value === 'object' ? 'an (object|array)' : value
+        const isSecret = /\.(password|connection|ca|cert|key)$/.test(setting) && value !== null
+        const shown = isSecret
+          ? `a value of type ${typeof value}`
+          : typeof value === 'string'
+            ? JSON.stringify(value)
+            : value !== null && typeof value === 'object'
+              ? 'an (object|array)'
+              : value
         assertRefused(nest(setting, value), {}, new RegExp(`"${setting}" must be ${allowed.source}.*; got ${shown}\\.$`))
       })
     }
@@ -614,8 +626,7 @@ describe('Checks', () => {
 
 /** `{ a: { b: value } }` of `a.b`. */
 function nest(setting: string, value: unknown): Record<string, unknown> {
-  const [first, second] = setting.split('.')
-  return { [first as string]: second === undefined ? value : { [second]: value } }
+  return setting.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as Record<string, unknown>
 }
 
 describe('A password', () => {
@@ -683,7 +694,7 @@ describe('A password', () => {
       () => read({ postgres: { password: 8675309 } }),
       error => {
         assert.doesNotMatch(inspect(error, { depth: 10, showHidden: true }), /8675309/)
-        return failsWith('invalid_configuration', /"postgres.password" must be a text/)(error)
+        return failsWith('invalid_configuration', /"postgres.password" must be a string/)(error)
       }
     )
   })
@@ -862,29 +873,171 @@ describe('Opening', () => {
 describe('Several hosts', () => {
   test('are tried in their order, each with its port or the default', () => {
     const settings = read('postgres://me@a:5433,b,[::1]:5434/db?target_session_attrs=read-write')
-    assert.deepEqual(settings.dialect === 'postgres' && [settings.hosts, settings.mustWrite, settings.location], [
+    assert.deepEqual(settings.dialect === 'postgres' && [settings.hosts, settings.targetServer, settings.location], [
       [
         { host: 'a', port: 5433 },
         { host: 'b', port: 5432 },
         { host: '::1', port: 5434 }
       ],
-      true,
+      'read-write',
       'postgres://me@a:5433,b:5432,[::1]:5434/db'
     ])
   })
 
   test('may include a server that takes no writes unless target_session_attrs says otherwise', () => {
-    for (const [attributes, mustWrite] of [
-      ['', false],
-      ['?target_session_attrs=any', false],
-      ['?target_session_attrs=primary', true]
-    ] as const) {
-      assertSettings(`postgres://me@a,b/db${attributes}`, {}, { mustWrite })
+    assertSettings('postgres://me@a,b/db', {}, { targetServer: 'any' })
+    for (const targetServer of ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const) {
+      assertSettings(`postgres://me@a,b/db?target_session_attrs=${targetServer}`, {}, { targetServer })
     }
-    assertRefused('postgres://me@a,b/db?target_session_attrs=standby', {}, /any, read-write or primary; got "standby"/)
+    assertRefused('postgres://me@a,b/db?target_session_attrs=secondary', {}, /any, read-write, .* or prefer-standby; got "secondary"/)
   })
 
   test('must each be one', () => {
     for (const hosts of ['a,', ',a', 'a,,b', 'a:5432:5433', 'a,b:0']) assertRefused(`postgres://me@${hosts}/db`, {}, /host|port/)
+  })
+})
+
+describe('Only own, plain properties', () => {
+  test('count: what a prototype has is not read', () => {
+    const config = Object.create({ postgres: { enabled: true }, dataDir: '/elsewhere' }) as object
+    assert.deepEqual(read(config), read({}))
+    const inherited = Object.create({ enabled: true, connection: 'postgres://u@127.0.0.1/d' }) as object
+    assert.equal(read({ postgres: inherited }).dialect, 'sqlite')
+  })
+
+  test('a polluted Object.prototype changes nothing', () => {
+    const prototype = Object.prototype as Record<string, unknown>
+    prototype.pooler = true
+    prototype.dataDir = '/elsewhere'
+    try {
+      const settings = read({ postgres: { enabled: true, user: 'u' } })
+      assert.equal(settings.dialect === 'postgres' && settings.pooler, false)
+      assert.equal(read({}).location, resolve('data', 'db.sqlite'))
+    } finally {
+      delete prototype.pooler
+      delete prototype.dataDir
+    }
+  })
+
+  test('a getter is refused by its name, and not called', () => {
+    const config = {
+      get dataDir(): string {
+        throw new Error('called')
+      }
+    }
+    assertRefused(config, {}, /"dataDir" must be a plain property; got a getter/)
+  })
+})
+
+describe('The path of a SQLite file', () => {
+  for (const location of [' bot.sqlite', 'bot.sqlite ', 'bot.sqlite\n', '\tbot.sqlite']) {
+    test(`${JSON.stringify(location)} is refused, as SQLite would open another file`, () => {
+      assertRefused({ sqlite: { location } }, {}, /"sqlite.location" must be a path .*without blanks at its ends/)
+      assertRefused(location, {}, /without blanks at its ends/)
+    })
+  }
+
+  test('may have blanks in it', () => {
+    assertSettings('./my bot.sqlite', {}, { location: resolve('my bot.sqlite') })
+  })
+})
+
+describe('PRAGMAs of the configuration', () => {
+  test('are words and numbers', () => {
+    const pragmas = { cache_size: -65536, mmap_size: 2 ** 31, recursive_triggers: true, temp_store: 'MEMORY' }
+    assertSettings(
+      { sqlite: { pragmas } },
+      {},
+      {
+        pragmas: { cache_size: '-65536', mmap_size: '2147483648', recursive_triggers: '1', temp_store: 'MEMORY' }
+      }
+    )
+  })
+
+  for (const [name, wayOut] of [
+    ['synchronous', /sqlite\.durability/],
+    ['query_only', /sqlite\.readOnly/],
+    ['busy_timeout', /timeouts\.lock/],
+    ['journal_mode', /WAL/],
+    ['foreign_keys', /always on/],
+    ['locking_mode', /other processes/]
+  ] as const) {
+    test(`${name} is refused with the reason`, () => {
+      assertRefused(
+        { sqlite: { pragmas: { [name]: 1 } } },
+        {},
+        new RegExp(`"sqlite\\.pragmas\\.${name}" cannot be changed: .*${wayOut.source}`)
+      )
+    })
+  }
+
+  test('a misspelled one is refused with its neighbour', () => {
+    assertRefused({ sqlite: { pragmas: { cachesize: 1 } } }, {}, /did you mean "sqlite\.pragmas\.cache_size"\?/)
+    assertRefused({ sqlite: { pragmas: { 'x; DROP TABLE users': 1 } } }, {}, /Unknown setting/)
+  })
+})
+
+describe('URLs as services print them', () => {
+  for (const [service, url, expected] of [
+    [
+      'Neon',
+      'postgresql://me:pw@ep-x-pooler.eu-central-1.aws.neon.tech/neondb?sslmode=require&channel_binding=require',
+      { tls: 'no-verify', channelBinding: 'require' }
+    ],
+    [
+      'Neon for Prisma',
+      'postgresql://me:pw@ep-x-pooler.aws.neon.tech/neondb?sslmode=require&pgbouncer=true&connect_timeout=15',
+      { pooler: true, timeouts: { ...TIMEOUTS, connect: 15_000 } }
+    ],
+    ['Supabase', 'postgresql://postgres.ref:pw@aws-0-eu-central-1.pooler.supabase.com:6543/postgres?pgbouncer=true', { pooler: true }],
+    ['Heroku', 'postgres://u:pw@ec2-1-2-3-4.compute-1.amazonaws.com:5432/d', { tls: 'disable' }],
+    [
+      'RDS',
+      'postgresql://u:pw@x.rds.amazonaws.com:5432/d?sslmode=verify-full&sslrootcert=/certs/global-bundle.pem',
+      { ca: '/certs/global-bundle.pem' }
+    ],
+    ['Render', 'postgresql://u:pw@dpg-x-a.frankfurt-postgres.render.com/d', { database: 'd' }],
+    ['libpq with a socket', 'postgresql:///d?host=/var/run/postgresql&port=5433&user', undefined],
+    [
+      'libpq with the system’s authorities',
+      'postgres://u@h/d?sslmode=verify-full&sslrootcert=system',
+      { tls: 'verify-full', ca: undefined }
+    ],
+    ['a client certificate', 'postgres://u@h/d?sslmode=verify-full&sslcert=/c.pem&sslkey=/k.pem', { cert: '/c.pem', key: '/k.pem' }]
+  ] as const) {
+    test(`${service}`, () => {
+      if (expected === undefined) assertRefused(url, {}, /unknown parameter "user"/)
+      else assertSettings(url, {}, expected)
+    })
+  }
+
+  test('a port beside a socket’s folder', () => {
+    assertSettings('postgres://u@/d?host=/var/run/postgresql&port=5433', {}, { hosts: [{ host: '/var/run/postgresql', port: 5433 }] })
+    assertRefused('postgres://u@h/d?port=5433', {}, /parameter "port" too; write it behind the host: host:5433/)
+    assertRefused('postgres://u@/d?host=/run&port=x', {}, /a port from 1 to 65535/)
+  })
+
+  for (const [parameter, mend] of [
+    ['schema=app', 'options=-c%20search_path%3Dapp'],
+    ['connection_limit=5', 'postgres.maxConnections'],
+    ['pool_timeout=5', 'timeouts.acquire'],
+    ['sslaccept=strict', 'sslmode=verify-full'],
+    ['supa=base-pooler.x', 'leave it out']
+  ] as const) {
+    test(`${parameter} is refused with the mend`, () => {
+      assertRefused(`postgres://u:hunter2@h/d?${parameter}`, {}, new RegExp(mend.replaceAll('.', '\\.')))
+    })
+  }
+
+  test('words that libpq does not have are refused', () => {
+    assertRefused('postgres://u@h/d?channel_binding=yes', {}, /"channel_binding".*disable, prefer or require; got "yes"/)
+    assertRefused('postgres://u@h/d?pgbouncer=1', {}, /"pgbouncer".*true or false; got "1"/)
+    assertRefused('postgres://u@h/d?channel_binding=require', {}, /needs TLS/)
+    assertRefused('postgres://u@h/d?sslcert=/c.pem', {}, /"postgres\.key" is missing/)
+  })
+
+  test('pooler that is set beats pgbouncer', () => {
+    const postgres = { enabled: true, connection: 'postgres://u@h/d?pgbouncer=true', pooler: false }
+    assertSettings({ postgres }, {}, { pooler: false })
   })
 })

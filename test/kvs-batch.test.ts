@@ -3,29 +3,29 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { type Adapter, createKeyValueStore, type OpenDatabase, type Queryable } from '../src/index.ts'
+import type { DatabaseHandle } from '../src/handle.ts'
+import { type Adapter, type BoundStatement, createKeyValueStore, type Database, type Executor } from '../src/index.ts'
 import { failsWith, onEachDatabase } from './support/databases.ts'
 
-/** An adapter that writes down the first word of each statement, and of a transaction that it began. */
-function counting(adapter: OpenDatabase): { adapter: Adapter; asked: string[] } {
+/** The database's adapter, which writes down whether each statement reads or writes, and each transaction's beginning. */
+function counting(db: Database): { adapter: Adapter; asked: string[] } {
   const asked: string[] = []
-  const count = (handle: Queryable): Queryable =>
-    new Proxy(handle, {
+  const count = <E extends Executor>(executor: E): E =>
+    new Proxy(executor, {
       get(target, name) {
         const value = Reflect.get(target, name, target) as unknown
         if (typeof value !== 'function') return value
         return (...parameters: unknown[]) => {
-          if (name === 'transaction') {
+          if (name === 'begin') {
             asked.push('transaction')
-            const body = parameters[0] as (tx: Queryable) => unknown
-            return (value as Queryable['transaction']).call(target, tx => body(count(tx)))
+            return (value as Adapter['begin']).call(target as never, parameters[0] as object).then(count)
           }
-          asked.push(kindOf(String(parameters[0])))
+          if (name === 'query' || name === 'execute') asked.push(kindOf((parameters[0] as BoundStatement).text))
           return value.apply(target, parameters) as unknown
         }
       }
     })
-  return { adapter: count(adapter as unknown as Queryable) as Adapter, asked }
+  return { adapter: count((db as DatabaseHandle).runner), asked }
 }
 
 function kindOf(text: string): string {

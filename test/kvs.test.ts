@@ -4,18 +4,19 @@ import { dirname } from 'node:path'
 import { describe, test } from 'node:test'
 import Native from 'better-sqlite3'
 import pg from 'pg'
+import type { DatabaseHandle } from '../src/handle.ts'
 import {
+  type Adapter,
+  type BoundStatement,
   createDatabase,
   createKeyValueStore,
+  type Database,
   type DatabaseConfig,
   type Entry,
   type JsonValue,
   type KeyValueStore,
   type ListOptions,
-  type Path,
-  type Query,
-  type Queryable,
-  type QueryParameters
+  type Path
 } from '../src/index.ts'
 import { toJson } from '../src/json.ts'
 import { failsWith, onEachDatabase, onEachSharedDatabase } from './support/databases.ts'
@@ -43,24 +44,25 @@ async function outcomes(calls: readonly Promise<unknown>[]): Promise<unknown[]> 
   return settled.map(outcome => (outcome.status === 'fulfilled' ? outcome.value : (outcome.reason as { code: string }).code))
 }
 
-/** An adapter that sends its first statement that returns rows only after 100 ms, as over a slow connection. */
-function slowAtFirst(adapter: Queryable): Queryable {
+/** The database's adapter, which sends its first statement that returns rows only after 100 ms, as over a slow connection. */
+function slowAtFirst(db: Database): Adapter {
   let delay = 100
-  return {
-    dialect: adapter.dialect,
-    async all<T extends object>(query: Query, parameters?: QueryParameters) {
-      const wait = delay
-      delay = 0
-      if (wait > 0) await new Promise(resolve => setTimeout(resolve, wait))
-      return adapter.all<T>(query, parameters)
-    },
-    one: adapter.one.bind(adapter),
-    maybeOne: adapter.maybeOne.bind(adapter),
-    run: adapter.run.bind(adapter),
-    iterate: adapter.iterate.bind(adapter),
-    exec: adapter.exec.bind(adapter),
-    transaction: adapter.transaction.bind(adapter)
-  }
+  const adapter = (db as DatabaseHandle).runner
+  return new Proxy(adapter, {
+    get(target, name) {
+      if (name === 'isInProcess') return false
+      if (name === 'query') {
+        return async (statement: BoundStatement) => {
+          const wait = delay
+          delay = 0
+          if (wait > 0) await new Promise(resolve => setTimeout(resolve, wait))
+          return target.query(statement)
+        }
+      }
+      const value = Reflect.get(target, name, target) as unknown
+      return typeof value === 'function' ? value.bind(target) : value
+    }
+  })
 }
 
 function show(value: unknown): string {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabase, createKeyValueStore, type Database, DatabaseError, type Queryable, type Transaction } from '../src/index.ts'
+import { createDatabase, createKeyValueStore, type Database, DatabaseError, type Transaction } from '../src/index.ts'
 import { failsWith, onEachDatabase, onEachSharedDatabase } from './support/databases.ts'
 
 async function withMarks(db: Database, count = 0): Promise<void> {
@@ -298,7 +298,7 @@ onEachDatabase('Calls of the store', database => {
   test('on a store of one’s own are refused inside of the database’s transaction', async () => {
     const db = await database.open()
     for (const handle of [db, await db.get()]) {
-      const kvs = createKeyValueStore(handle as Queryable)
+      const kvs = createKeyValueStore(handle)
       await db.transaction(async () => {
         await assert.rejects(kvs.set('k', 1), failsWith('wrong_handle'))
       })

@@ -327,7 +327,7 @@ describe('The authority', () => {
         db.get(),
         failsWith(
           'invalid_configuration',
-          /authority's file \(postgres\.ca, PG_SSL_CA or sslrootcert\).*\/nowhere\/authority\.pem.*Give PEM text or a file's path/
+          /file of the certificate authority \(postgres\.ca, PG_SSL_CA or sslrootcert\).*\/nowhere\/authority\.pem.*Give PEM text or a file's path/
         )
       )
     }

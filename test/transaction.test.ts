@@ -71,7 +71,7 @@ onEachDatabase('A transaction', database => {
       await tx.run('UPDATE accounts SET amount = 7')
       assert.deepEqual(await amounts(tx), [7, 7])
       release()
-      await pause(20)
+      await Promise.race([isRead, pause(500)])
     })
     await isRead
     // A database in memory has one connection, so there the reader waits for the end.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Database, type Dialect, type Queryable, type Row, sql } from '../src/index.ts'
+import { type Database, type Dialect, type Handle, type Row, sql } from '../src/index.ts'
 import { failsWith, onEachDatabase, onEachSharedDatabase } from './support/databases.ts'
 
 /** Where a dialect has another name for a declared type. */
@@ -352,12 +352,32 @@ onEachDatabase('Values', database => {
     assert.equal(Object.getPrototypeOf(row), Object.prototype)
   })
 
-  test('of two columns of one name the last is kept', async () => {
+  test('two columns of one name are refused, through every call that returns rows', async () => {
     const db = await database.open()
-    assert.deepEqual(Object.entries(await db.one('SELECT 1 AS a, 2 AS b, 3 AS a')), [
-      ['a', 3],
-      ['b', 2]
-    ])
+    const text = 'SELECT 1 AS a, 2 AS b, 3 AS a'
+    const refused = failsWith('duplicate_column', /^Two columns of the result are named "a".*AS a_id/)
+    for (const handle of [db, null]) {
+      const calls: ((on: Handle) => Promise<unknown>)[] = [
+        on => on.all(text),
+        on => on.one(text),
+        on => on.maybeOne(text),
+        on => on.batch([text]),
+        on => collect(on.iterate(text)),
+        on => collect(on.iterate(`${text} LIMIT 0`))
+      ]
+      for (const call of calls) {
+        await assert.rejects(handle === null ? db.transaction(call) : call(db), refused)
+      }
+    }
+    await db.run(text)
+  })
+
+  test('columns of one name in RETURNING are refused', async () => {
+    const db = await database.open()
+    await db.exec('CREATE TABLE a (id INTEGER); CREATE TABLE b (id INTEGER)')
+    await assert.rejects(db.all('INSERT INTO a VALUES (1) RETURNING id, id'), failsWith('duplicate_column', /"id"/))
+    await assert.rejects(db.all('SELECT a.id, b.id FROM a, b'), failsWith('duplicate_column', /"id"/))
+    assert.deepEqual(await db.all('SELECT a.id AS a_id, b.id AS b_id FROM a, b'), [])
   })
 
   test('any name of a column comes back as it is', async () => {
@@ -398,9 +418,9 @@ onEachDatabase('Values', database => {
     ['a Float64Array', new Float64Array(1), /Buffer/]
   ] as const) {
     for (const [way, place, run] of [
-      ['$2', /\$2/, (db: Queryable) => db.run('INSERT INTO samples VALUES ($1, $2)', [1, value])],
-      [':second', /:second/, (db: Queryable) => db.run('INSERT INTO samples VALUES (:first, :second)', { first: 1, second: value })],
-      ['a template', /\$2|number 2 of the template/, (db: Queryable) => db.run(sql`INSERT INTO samples VALUES (${1}, ${value})`)]
+      ['$2', /\$2/, (db: Handle) => db.run('INSERT INTO samples VALUES ($1, $2)', [1, value])],
+      [':second', /:second/, (db: Handle) => db.run('INSERT INTO samples VALUES (:first, :second)', { first: 1, second: value })],
+      ['a template', /\$2|number 2 of the template/, (db: Handle) => db.run(sql`INSERT INTO samples VALUES (${1}, ${value})`)]
     ] as const) {
       test(`${title} as a parameter of ${way} is refused by name, and nothing is stored`, async () => {
         const db = await database.open()

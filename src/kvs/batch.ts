@@ -5,12 +5,13 @@
  * A change that depends on the old value must not lose another process's change. Where the dialect can compare and
  * set in one statement, a change whose key was changed meanwhile is made again; else the turn is one transaction.
  */
-import type { JsonValue, Queryable } from '../adapter.ts'
-import { asLostCommit, copyOf, DatabaseError } from '../errors.ts'
-import { callQuery, swapValuesText, type ValueChange } from '../queries.ts'
+import type { JsonValue } from '../adapter.ts'
+import { asLostCommit, copyOf, DatabaseError, type ErrorCode } from '../errors.ts'
+import { inTransaction, type Runner } from '../execute.ts'
+import { callQuery, textOf, type ValueChange } from '../queries.ts'
 
 /** The stored value of one key while the turn's calls are applied to it. */
-export class Slot {
+export class StoredValue {
   /** As it is stored; undefined when the key is absent. */
   readonly #old: string | undefined
   #text: string | undefined
@@ -82,19 +83,13 @@ export function parseStored(text: string): JsonValue {
   }
 }
 
-/** What is opened on first use. */
-export interface Lazy {
-  readonly isOpen: boolean
-  open(): Promise<unknown>
-}
-
 /** One call on one key. */
 export interface Call {
   readonly key: string
   /** Whether it only reads, depends on the old value, or stores a whole value whatever was there. */
   readonly kind: 'read' | 'change' | 'remove' | 'replace'
-  /** Does the call on the slot and returns its result. May run again; fails without having changed anything. */
-  apply(slot: Slot): unknown
+  /** Does the call on the stored value and returns its result. May run again; fails without having changed anything. */
+  apply(stored: StoredValue): unknown
   resolve(result: unknown): void
   reject(error: unknown): void
   /** How long the text is that it stores. */
@@ -105,22 +100,22 @@ export interface Call {
 
 type Chain = readonly Call[]
 
-/** What a chain's calls came to. They are told after the commit. */
+/** Settles one call, after the commit. */
 type Outcome = () => void
 
-/** After so many lost comparisons a key is locked. */
-const MAX_LOSSES = 4
+/** Number of lost comparisons after which a key is locked. */
+const MAX_CONFLICTS = 4
 
-/** After so many with the lock the call fails. */
-const MAX_LOSSES_LOCKED = 100
+/** Number of lost comparisons under the lock after which the call fails. */
+const MAX_CONFLICTS_LOCKED = 100
 
 /** How much text one write takes, in characters; a statement is one text, and Node's have a limit. */
 const MAX_BATCH_SIZE = 32 * 1024 * 1024
 
 export class Batch {
-  readonly #handle: Queryable
+  readonly #runner: Runner
+  /** True if the runner is a transaction's session, which ends all or nothing by itself. */
   readonly #isTransaction: boolean
-  readonly #lazy: Lazy | undefined
   #waiting = new Map<string, Call[]>()
   /** The keys of the write that is on its way. */
   #writing: ReadonlySet<string> = new Set()
@@ -131,18 +126,13 @@ export class Batch {
   /** The write that is on its way, or the last one. */
   #written: Promise<void> = Promise.resolve()
 
-  /**
-   * @param handle what the statements run on
-   * @param isTransaction whether the handle is a transaction's, which ends all or nothing by itself
-   * @param lazy what has to be open before the handle can be asked
-   */
-  constructor(handle: Queryable, isTransaction: boolean, lazy?: Lazy) {
-    this.#handle = handle
-    this.#isTransaction = isTransaction
-    this.#lazy = lazy
+  /** @param runner what the statements run on */
+  constructor(runner: Runner) {
+    this.#runner = runner
+    this.#isTransaction = runner.begin === undefined
   }
 
-  /** Whether a read of the key may go its own way: nothing waits that it could overtake, or be overtaken by. */
+  /** True if no pending operation on the key could be reordered with a read of it. */
   isFree(key: string): boolean {
     return !this.#isScheduled && !this.#writing.has(key) && !this.#waiting.has(key)
   }
@@ -172,21 +162,7 @@ export class Batch {
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
-    setImmediate(() => {
-      if (this.#lazy === undefined || this.#lazy.isOpen) this.#flush()
-      else
-        this.#lazy.open().then(
-          () => this.#flush(),
-          error => this.#rejectWaiting(error)
-        )
-    })
-  }
-
-  #rejectWaiting(error: unknown): void {
-    this.#isScheduled = false
-    const chains = [...this.#waiting.values()]
-    this.#waiting.clear()
-    rejectAll(chains, error)
+    setImmediate(() => this.#flush())
   }
 
   #flush(): void {
@@ -220,7 +196,7 @@ export class Batch {
   }
 
   get #canSwap(): boolean {
-    return swapValuesText(this.#handle) !== undefined
+    return textOf('swapValues', this.#runner.dialect) !== undefined
   }
 
   #done(): void {
@@ -275,19 +251,19 @@ export class Batch {
     /** What is not stored yet. */
     let left = chains
     try {
-      if (chains.every(isIndependent)) tellAll(await this.#storeIndependent(chains))
-      else if (!this.#canSwap) tellAll(await this.#storeInTransaction(chains))
+      if (chains.every(isIndependent)) settleAll(await this.#storeIndependent(chains))
+      else if (!this.#canSwap) settleAll(await this.#storeInTransaction(chains))
       else {
-        for (let losses = 0; left.length > 0 && losses < MAX_LOSSES; losses++) {
-          if (losses > 0) await new Promise(resolve => setTimeout(resolve, Math.random() * 5 * losses))
-          left = await this.#swap(left, losses === 0 ? reads : [])
+        for (let conflicts = 0; left.length > 0 && conflicts < MAX_CONFLICTS; conflicts++) {
+          if (conflicts > 0) await new Promise(resolve => setTimeout(resolve, Math.random() * 5 * conflicts))
+          left = await this.#swap(left, conflicts === 0 ? reads : [])
         }
-        if (left.length > 0) tellAll(await this.#swapWithLock(left))
+        if (left.length > 0) settleAll(await this.#swapWithLock(left))
       }
     } catch (error) {
       rejectAll(reads, error)
       const parts = separable(left)
-      if (parts.length === 1 || this.#isTransaction || !speaksForOne(error)) return rejectAll(left, error)
+      if (parts.length === 1 || this.#isTransaction || !isValueError(error)) return rejectAll(left, error)
       // One of them is at fault; the others must not fail with it.
       for (const part of parts) await this.#store(part)
     }
@@ -298,29 +274,30 @@ export class Batch {
     const outcomes: Outcome[] = []
     const entries: (readonly [string, string])[] = []
     for (const chain of chains) {
-      const slot = new Slot(undefined)
-      outcomes.push(...applyAll(chain, slot))
-      const text = slot.finish()?.text
+      const stored = new StoredValue(undefined)
+      outcomes.push(...applyAll(chain, stored))
+      const text = stored.finish()?.text
       if (text !== undefined) entries.push([keyOf(chain), text])
     }
     // Several statements need a transaction to be one.
-    if (entries.length > 1 && this.#handle.isLocal && !this.#isTransaction) await this.#handle.transaction(tx => putAll(tx, entries))
-    else if (entries.length > 0) await putAll(this.#handle, entries)
+    if (entries.length > 1 && this.#runner.isInProcess && !this.#isTransaction)
+      await inTransaction(this.#runner, {}, tx => putAll(tx, entries))
+    else if (entries.length > 0) await putAll(this.#runner, entries)
     return outcomes
   }
 
   /** Reads, applies and writes in a transaction that keeps others out. */
   async #storeInTransaction(chains: readonly Chain[]): Promise<Outcome[]> {
-    const store = async (tx: Queryable) => {
+    const store = async (tx: Runner) => {
       const texts = await this.#load(chains.map(keyOf), 'findAndLockValues', tx)
       const outcomes: Outcome[] = []
       const entries: (readonly [string, string])[] = []
       const removed: string[] = []
       for (const chain of chains) {
         const key = keyOf(chain)
-        const slot = new Slot(texts.get(key))
-        outcomes.push(...applyAll(chain, slot))
-        const change = slot.finish()
+        const stored = new StoredValue(texts.get(key))
+        outcomes.push(...applyAll(chain, stored))
+        const change = stored.finish()
         if (change === undefined) continue
         if (change.text === undefined) removed.push(key)
         else entries.push([key, change.text])
@@ -329,7 +306,7 @@ export class Batch {
       if (removed.length > 0) await callQuery(tx, 'deleteValues', { keys: removed })
       return outcomes
     }
-    return this.#isTransaction ? store(this.#handle) : this.#handle.transaction(store)
+    return this.#isTransaction ? store(this.#runner) : inTransaction(this.#runner, {}, store)
   }
 
   /**
@@ -341,18 +318,18 @@ export class Batch {
     const keys = [...dependent, ...reads].map(keyOf)
     const texts = await this.#load(keys, this.#isTransaction ? 'findAndLockValues' : 'findValues')
     answerReads(reads, texts)
-    const { outcomes, left } = await this.#compareAndSet(this.#handle, chains, texts)
-    tellAll(outcomes)
+    const { outcomes, left } = await this.#compareAndSet(this.#runner, chains, texts)
+    settleAll(outcomes)
     return left
   }
 
   /** The same under a lock, which keeps out whoever takes it too. Nothing is stored before the end. */
   async #swapWithLock(chains: readonly Chain[]): Promise<Outcome[]> {
-    const swap = async (tx: Queryable) => {
+    const swap = async (tx: Runner) => {
       const outcomes: Outcome[] = []
       let left = chains
       // A plain set() of a new key takes no lock, so it may still come between.
-      for (let losses = 0; losses < MAX_LOSSES_LOCKED; losses++) {
+      for (let conflicts = 0; conflicts < MAX_CONFLICTS_LOCKED; conflicts++) {
         const swapped = await this.#compareAndSet(tx, left, await this.#load(left.map(keyOf), 'findAndLockValues', tx))
         outcomes.push(...swapped.outcomes)
         left = swapped.left
@@ -361,38 +338,37 @@ export class Batch {
       throw new DatabaseError('serialization_failure', 'A key of the store was changed by others again and again; try again.')
     }
     // At another level, what the others have changed would be an error instead of a loss.
-    return this.#isTransaction ? swap(this.#handle) : this.#handle.transaction(swap, { isolation: 'read committed' })
+    return this.#isTransaction ? swap(this.#runner) : inTransaction(this.#runner, { isolation: 'read committed' }, swap)
   }
 
   async #compareAndSet(
-    handle: Queryable,
+    runner: Runner,
     chains: readonly Chain[],
     texts: ReadonlyMap<string, string>
   ): Promise<{ outcomes: Outcome[]; left: Chain[] }> {
     const outcomes: Outcome[] = []
     const changes: ValueChange[] = []
-    const pending = new Map<string, { chain: Chain; told: Outcome[] }>()
+    const pending = new Map<string, { chain: Chain; settle: Outcome[] }>()
     for (const chain of chains) {
       const key = keyOf(chain)
-      const slot = new Slot(texts.get(key))
-      const told = applyAll(chain, slot)
-      const change = slot.finish()
+      const stored = new StoredValue(texts.get(key))
+      const settle = applyAll(chain, stored)
+      const change = stored.finish()
       if (change === undefined) {
-        outcomes.push(...told)
+        outcomes.push(...settle)
         continue
       }
-      pending.set(key, { chain, told })
+      pending.set(key, { chain, settle })
       const { old, text = null } = change
       // A whole value that was stored on the way makes the result one that the old value has no part in.
       if (text !== null && chain.some(call => call.kind === 'replace')) changes.push(['put', key, null, text])
       else if (old === undefined) changes.push(['add', key, null, text])
       else changes.push(['swap', key, old, text])
     }
-    const text = swapValuesText(handle) as string
     for (const portion of inPortions(changes)) {
-      const stored = await handle.all<{ key: string }>(text, { changes: portion, now: new Date() }).catch(explainLostCommit)
-      for (const { key } of stored) {
-        outcomes.push(...(pending.get(key)?.told ?? []))
+      const swapped = await callQuery(runner, 'swapValues', { changes: portion, now: new Date() }).catch(explainLostCommit)
+      for (const { key } of swapped) {
+        outcomes.push(...(pending.get(key)?.settle ?? []))
         pending.delete(key)
       }
     }
@@ -402,24 +378,24 @@ export class Batch {
   async #load(
     keys: readonly string[],
     query: 'findValues' | 'findAndLockValues',
-    handle: Queryable = this.#handle
+    runner: Runner = this.#runner
   ): Promise<Map<string, string>> {
     if (keys.length === 0) return new Map()
     const texts = new Map<string, string>()
-    for (const { key, value } of await callQuery(handle, query, { keys })) texts.set(key, value ?? 'null')
+    for (const { key, value } of await callQuery(runner, query, { keys })) texts.set(key, value ?? 'null')
     return texts
   }
 }
 
 /** Stores whole values: in one statement, or where that saves no round trip in one for each, which is thrice as fast. */
-async function putAll(handle: Queryable, entries: readonly (readonly [string, string])[]): Promise<void> {
+async function putAll(runner: Runner, entries: readonly (readonly [string, string])[]): Promise<void> {
   const now = new Date()
-  if (handle.isLocal) {
-    for (const [key, value] of entries) await callQuery(handle, 'putValue', { key, value, now })
+  if (runner.isInProcess) {
+    for (const [key, value] of entries) await callQuery(runner, 'putValue', { key, value, now })
     return
   }
   for (const portion of inPortions(entries)) {
-    await callQuery(handle, 'putValues', { keys: portion.map(([key]) => key), values: portion.map(([, value]) => value), now })
+    await callQuery(runner, 'putValues', { keys: portion.map(([key]) => key), values: portion.map(([, value]) => value), now })
   }
 }
 
@@ -449,10 +425,10 @@ function isIndependent(chain: Chain): boolean {
 }
 
 /** Applies a chain's calls in order, each with its own success or failure. */
-function applyAll(chain: Chain, slot: Slot): Outcome[] {
+function applyAll(chain: Chain, stored: StoredValue): Outcome[] {
   return chain.map(call => {
     try {
-      const result = call.apply(slot)
+      const result = call.apply(stored)
       return () => call.resolve(result)
     } catch (error) {
       return () => call.reject(error)
@@ -463,10 +439,10 @@ function applyAll(chain: Chain, slot: Slot): Outcome[] {
 /** Reads have nothing to wait for once they were applied. */
 function answerReads(chains: readonly Chain[], texts: ReadonlyMap<string, string>): void {
   for (const chain of chains) {
-    const slot = new Slot(texts.get(keyOf(chain)))
+    const stored = new StoredValue(texts.get(keyOf(chain)))
     for (const call of chain) {
       try {
-        call.resolve(call.apply(slot))
+        call.resolve(call.apply(stored))
       } catch (error) {
         call.reject(error)
       }
@@ -491,18 +467,34 @@ function* inPortions<T extends readonly (string | null)[]>(entries: readonly T[]
   if (portion.length > 0) yield portion
 }
 
-function tellAll(outcomes: readonly Outcome[]): void {
-  for (const tell of outcomes) tell()
+function settleAll(outcomes: readonly Outcome[]): void {
+  for (const settle of outcomes) settle()
 }
 
 function rejectAll(chains: readonly Chain[], error: unknown): void {
   for (const chain of chains) for (const call of chain) call.reject(copyOf(error))
 }
 
-/** Whether the error may come from one of the statement's values, rather than from the database's state. */
-function speaksForOne(error: unknown): boolean {
-  const state = ['connection_failure', 'commit_unknown', 'closed', 'wrong_handle', 'lock_not_available', 'disk_full', 'read_only']
-  return error instanceof DatabaseError && !state.includes(error.code)
+/** Errors of a value; all others tell something of the database, the role or the connection. */
+const VALUE_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'unique_violation',
+  'foreign_key_violation',
+  'not_null_violation',
+  'check_violation',
+  'exclusion_violation',
+  'datatype_mismatch',
+  'numeric_value_out_of_range',
+  'invalid_text_representation',
+  'data_exception',
+  'program_limit_exceeded',
+  'raise_exception',
+  'data_corrupted',
+  'out_of_memory'
+])
+
+/** True if the error may come from one of the values, so that the others can be stored without it. */
+function isValueError(error: unknown): boolean {
+  return error instanceof DatabaseError && VALUE_ERRORS.has(error.code)
 }
 
 /** Parts that can be stored apart: chains that share a group stay together. */

@@ -1,8 +1,9 @@
-import type { JsonValue, Queryable } from '../adapter.ts'
+import type { JsonValue } from '../adapter.ts'
 import { atCaller, DatabaseError } from '../errors.ts'
+import type { Runner } from '../execute.ts'
 import { toJson } from '../json.ts'
 import { callQuery } from '../queries.ts'
-import { Batch, type Call, type Lazy, parseStored, type Slot } from './batch.ts'
+import { Batch, type Call, parseStored, type StoredValue } from './batch.ts'
 import { MAX_GAP, MAX_KEY_BYTES, MAX_TOTAL_LENGTH } from './limits.ts'
 import { deleteAt, getAt, type Part, type Path, parsePath, setAt } from './path.ts'
 
@@ -18,9 +19,9 @@ export interface Entry<T = unknown> {
 export interface ListOptions {
   /** Only keys that begin with it, literally. @default '' */
   prefix?: string
-  /** Only keys behind it. @default the beginning */
+  /** Only keys sorted after this one. @default the first key */
   after?: string
-  /** So many at most. @default all */
+  /** Maximum number of entries. @default all */
   limit?: number
 }
 
@@ -63,65 +64,57 @@ export interface KeyValueStore {
 /** How many rows `list` reads at a time. */
 const PAGE = 100
 
-interface StoreOptions {
-  /** Whether the handle is a transaction's. */
-  readonly isTransaction: boolean
-  readonly maxValueBytes: number
-  /** Fails when the store must not be used now. */
-  readonly check?: () => void
-  /** What has to be open before the handle can be asked. */
-  readonly lazy?: Lazy
-}
-
-/** The store on an adapter or inside a transaction. */
+/** The store of a database or a transaction. */
 export class Store implements KeyValueStore {
-  readonly #handle: Queryable
+  readonly #runner: Runner
   readonly #maxValueBytes: number
+  readonly #assertUsable: () => void
   readonly #batch: Batch
 
-  readonly #checkUse: (() => void) | undefined
-  readonly #lazy: Lazy | undefined
-
-  constructor(handle: Queryable, { isTransaction, maxValueBytes, check, lazy }: StoreOptions) {
-    this.#handle = handle
+  /**
+   * @param runner what the statements run on
+   * @param maxValueBytes maximum size of a value, in bytes of its JSON text
+   * @param assertUsable fails when the store must not be used now
+   */
+  constructor(runner: Runner, maxValueBytes: number, assertUsable: () => void) {
+    this.#runner = runner
     this.#maxValueBytes = maxValueBytes
-    this.#checkUse = check
-    this.#lazy = lazy
-    this.#batch = new Batch(handle, isTransaction, lazy)
+    this.#assertUsable = assertUsable
+    this.#batch = new Batch(runner)
   }
 
   get<T = unknown>(key: string, path?: Path): Promise<T | null> {
     return this.#checked(key, path, parts =>
-      this.#handle.isLocal && this.#batch.isFree(key) && this.#lazy?.isOpen !== false
+      this.#runner.isInProcess && this.#batch.isFree(key)
         ? this.#getAtOnce(key, parts)
-        : this.#perform(key, 'read', slot => (slot.exists ? getAt(slot.copy(), parts).value : null))
+        : this.#perform(key, 'read', stored => (stored.exists ? getAt(stored.copy(), parts).value : null))
     )
   }
 
   async #getAtOnce<T>(key: string, parts: readonly Part[]): Promise<T | null> {
-    const row = await callQuery(this.#handle, 'findValue', { key })
+    const row = await callQuery(this.#runner, 'findValue', { key })
     return (row === undefined ? null : getAt(parseStored(row.value ?? 'null'), parts).value) as T | null
   }
 
   set(key: string, value: unknown, path?: Path): Promise<void> {
     return this.#checked(key, path, parts => {
       const text = this.#toText(value)
-      if (parts.length === 0) return this.#perform(key, 'replace', slot => slot.replace(text), text.length)
+      if (parts.length === 0) return this.#perform(key, 'replace', stored => stored.replace(text), text.length)
       const growth = text.length + growthBy(parts)
       return this.#perform(
         key,
         'change',
-        slot => {
+        stored => {
           const part = JSON.parse(text) as JsonValue
-          if (mayExceed(slot.maxLength + growth, this.#maxValueBytes)) {
+          if (mayExceed(stored.maxLength + growth, this.#maxValueBytes)) {
             // Near the limit the new value is measured before the old one is given up.
-            const grown = setAt(slot.copy(), parts, part)
+            const grown = setAt(stored.copy(), parts, part)
             const whole = JSON.stringify(grown)
             this.#checkSize(whole)
-            slot.replace(whole)
+            stored.replace(whole)
           } else {
             // setAt() changes nothing when it fails.
-            slot.change(setAt(slot.value, parts, part), growth)
+            stored.change(setAt(stored.value, parts, part), growth)
           }
         },
         text.length
@@ -131,15 +124,15 @@ export class Store implements KeyValueStore {
 
   delete(key: string, path?: Path): Promise<boolean> {
     return this.#checked(key, path, parts =>
-      this.#perform(key, parts.length === 0 ? 'remove' : 'change', slot => {
-        if (!slot.exists) return false
+      this.#perform(key, parts.length === 0 ? 'remove' : 'change', stored => {
+        if (!stored.exists) return false
         if (parts.length === 0) {
-          slot.replace(undefined)
+          stored.replace(undefined)
           return true
         }
-        const value = slot.value as JsonValue
+        const value = stored.value as JsonValue
         const isDeleted = deleteAt(value, parts)
-        if (isDeleted) slot.change(value, 0)
+        if (isDeleted) stored.change(value, 0)
         return isDeleted
       })
     )
@@ -147,7 +140,7 @@ export class Store implements KeyValueStore {
 
   has(key: string, path?: Path): Promise<boolean> {
     return this.#checked(key, path, parts =>
-      this.#perform(key, 'read', slot => (parts.length === 0 ? slot.exists : getAt(slot.value, parts).isFound))
+      this.#perform(key, 'read', stored => (parts.length === 0 ? stored.exists : getAt(stored.value, parts).isFound))
     )
   }
 
@@ -156,23 +149,23 @@ export class Store implements KeyValueStore {
       if (typeof change !== 'function') {
         throw new DatabaseError('invalid_parameter', `kvs.update() expects a function of the old value, got ${typeof change}.`)
       }
-      return this.#perform(key, 'change', slot => {
-        const text = this.#toText(returned(change((slot.copy() ?? null) as T | null)))
-        slot.replace(text)
+      return this.#perform(key, 'change', stored => {
+        const text = this.#toText(returned(change((stored.copy() ?? null) as T | null)))
+        stored.replace(text)
         return JSON.parse(text)
       })
     })
   }
 
   async getMany<T = unknown>(keys: Iterable<string>): Promise<Map<string, T>> {
-    this.#checkUse?.()
+    this.#assertUsable()
     const wanted = [...new Set(iterable(keys, 'getMany', 'keys'))]
     for (const key of wanted) this.#check(key, undefined)
     const found = new Map<string, T>()
     await Promise.all(
       wanted.map(key =>
-        this.#perform(key, 'read', slot => {
-          if (slot.exists) found.set(key, slot.copy() as T)
+        this.#perform(key, 'read', stored => {
+          if (stored.exists) found.set(key, stored.copy() as T)
         })
       )
     )
@@ -180,7 +173,7 @@ export class Store implements KeyValueStore {
   }
 
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>): Promise<void> {
-    this.#checkUse?.()
+    this.#assertUsable()
     const texts = new Map<string, string>()
     for (const [key, value] of iterable(entries, 'setMany', 'pairs of a key and a value')) {
       this.#check(key, undefined)
@@ -194,22 +187,19 @@ export class Store implements KeyValueStore {
       )
     }
     const group = {}
-    await Promise.all([...texts].map(([key, text]) => this.#perform(key, 'replace', slot => slot.replace(text), text.length, group)))
+    await Promise.all([...texts].map(([key, text]) => this.#perform(key, 'replace', stored => stored.replace(text), text.length, group)))
   }
 
   async *list<T = unknown>(options: ListOptions = {}): AsyncGenerator<Entry<T>, void, undefined> {
-    this.#checkUse?.()
+    this.#assertUsable()
     checkListOptions(options)
     const { prefix = '', after = '', limit = Infinity } = options
     await this.flush()
-    await this.#lazy?.open().catch(error => {
-      throw atCaller(error)
-    })
     const end = endOfPrefix(prefix)
     let last = after
     for (let left = limit; left > 0; ) {
       const size = Math.min(PAGE, left)
-      const rows = await callQuery(this.#handle, 'listValues', { prefix, after: last, end, limit: size })
+      const rows = await callQuery(this.#runner, 'listValues', { prefix, after: last, end, limit: size })
       for (const { key, value, modifiedOn } of rows) yield { key, value: parseStored(value ?? 'null') as T, modifiedOn }
       if (rows.length < size) return
       left -= rows.length
@@ -227,7 +217,7 @@ export class Store implements KeyValueStore {
     return this.#batch.settled()
   }
 
-  async #perform<T>(key: string, kind: Call['kind'], apply: (slot: Slot) => unknown, size?: number, group?: object): Promise<T> {
+  async #perform<T>(key: string, kind: Call['kind'], apply: (stored: StoredValue) => unknown, size?: number, group?: object): Promise<T> {
     try {
       return await this.#batch.add<T>(key, kind, apply, size, group)
     } catch (error) {
@@ -240,13 +230,13 @@ export class Store implements KeyValueStore {
     try {
       return begin(this.#check(key, path))
     } catch (error) {
-      return Promise.reject(error)
+      return Promise.reject(atCaller(error))
     }
   }
 
   /** Checks what every call gets, and returns the path's parts. */
   #check(key: string, path: Path | undefined): readonly Part[] {
-    this.#checkUse?.()
+    this.#assertUsable()
     checkKey(key)
     return parsePath(path)
   }

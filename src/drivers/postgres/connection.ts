@@ -1,5 +1,5 @@
 import type { Row } from '../../adapter.ts'
-import type { Host, PostgresSettings } from '../../config.ts'
+import type { Host, PostgresSettings, TargetServer } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
 import { isConnectionLost, POOLER_ADVICE, postgresError } from './errors.ts'
 import { type PostgresValue, types } from './values.ts'
@@ -11,10 +11,12 @@ interface NativeResult {
   readonly command: string | null
   readonly rowCount: number | null
   readonly rows: Row[]
+  readonly fields: readonly { readonly name: string }[]
 }
 
 /** The answer to a statement, and whether a transaction was open after it. */
 export interface Answer extends Pick<NativeResult, 'command' | 'rowCount' | 'rows'> {
+  readonly columns: readonly string[]
   readonly inTransaction: boolean
 }
 
@@ -29,10 +31,13 @@ interface NativeStream {
   destroy(error?: Error): void
 }
 
+type AuthenticationEvent = 'authenticationCleartextPassword' | 'authenticationMD5Password' | 'authenticationOk'
+
 interface NativeConnection {
   readonly stream: NativeStream
   connect(port: number | string, host?: string): void
-  on(event: 'connect' | 'sslconnect' | 'error' | 'readyForQuery', listener: () => void): void
+  on(event: 'connect' | 'sslconnect' | 'error' | 'readyForQuery' | AuthenticationEvent, listener: () => void): void
+  on(event: 'authenticationSASL', listener: (message: { readonly mechanisms: readonly string[] }) => void): void
   requestSsl(): void
   cancel(processId: number, secretKey: number): void
 }
@@ -70,18 +75,31 @@ async function clientConfig(settings: PostgresSettings, { host, port }: Host): P
     host,
     port,
     user,
-    password,
+    password: () => askPassword(password),
     database,
     application_name: applicationName,
     client_encoding: 'UTF8',
     connectionTimeoutMillis: timeouts.connect,
     keepAlive: true,
     ssl: await tlsOptions(settings),
+    enableChannelBinding: settings.channelBinding !== 'disable',
     types,
     // Statements of a transaction are sent one behind the other, without waiting for answers in between.
     pipeline: true,
     options: startupOptions(settings)
   }
+}
+
+/** A password that a function makes may be of another type, which `pg` would send as it is. */
+async function askPassword(password: () => string | Promise<string>): Promise<string> {
+  let answer: unknown
+  try {
+    answer = await password()
+  } catch (error) {
+    throw new DatabaseError('invalid_authorization', 'the function of "postgres.password" failed', { cause: error })
+  }
+  if (typeof answer === 'string') return answer
+  throw new DatabaseError('invalid_authorization', `the function of "postgres.password" must return a string, got ${typeof answer}`)
 }
 
 /**
@@ -139,33 +157,55 @@ function graceOf(query: number): number {
   return Math.min(MAX_GRACE, query)
 }
 
-async function tlsOptions({ tls, ca }: PostgresSettings): Promise<false | Record<string, unknown>> {
+async function tlsOptions({ tls, ca, cert, key }: PostgresSettings): Promise<false | Record<string, unknown>> {
   if (tls === 'disable') return false
-  if (tls === 'no-verify') return { rejectUnauthorized: false }
+  const own = {
+    ...(cert !== undefined && { cert: await readCertificate(cert, "the client's certificate", 'postgres.cert, PG_SSL_CERT or sslcert') }),
+    ...(key !== undefined && { key: await readPem(key, "the client's key", 'postgres.key, PG_SSL_KEY or sslkey') })
+  }
+  if (tls === 'no-verify') return { ...own, rejectUnauthorized: false }
   return {
+    ...own,
     rejectUnauthorized: true,
-    ...(ca !== undefined && { ca: await readCertificate(ca) }),
+    ...(ca !== undefined && { ca: await readCertificate(ca, 'the certificate authority', 'postgres.ca, PG_SSL_CA or sslrootcert') }),
     ...(tls === 'verify-ca' && { checkServerIdentity: () => undefined })
   }
 }
 
-async function readCertificate(ca: string): Promise<string> {
-  const isText = ca.includes('-----BEGIN')
-  // Loaded where they are used: each takes longer than the rest of a cold start here.
-  const [{ X509Certificate }, { readFile }] = await Promise.all([import('node:crypto'), import('node:fs/promises')])
+/** Node takes what holds no certificate for an authority that nobody is signed by. */
+async function readCertificate(given: string, what: string, setting: string): Promise<string> {
+  const text = await readPem(given, what, setting)
+  const { X509Certificate } = await import('node:crypto')
   try {
-    const text = isText ? ca : await readFile(ca, 'utf8')
-    // Node takes what holds no certificate for an authority that nobody is signed by.
     new X509Certificate(text)
     return text
   } catch (error) {
-    const what = isText ? 'text' : 'file'
-    throw new DatabaseError(
-      'invalid_configuration',
-      `Cannot read the certificate authority's ${what} (postgres.ca, PG_SSL_CA or sslrootcert): ${messageOf(error)}. Give PEM text or a file's path.`,
-      { cause: error }
-    )
+    throw unreadable(given, what, setting, error)
   }
+}
+
+/** Returns PEM text, which is given itself or by its file's path. */
+async function readPem(given: string, what: string, setting: string): Promise<string> {
+  if (isPem(given)) return given
+  // Loaded where it is used: it takes longer than the rest of a cold start here.
+  const { readFile } = await import('node:fs/promises')
+  try {
+    return await readFile(given, 'utf8')
+  } catch (error) {
+    throw unreadable(given, what, setting, error)
+  }
+}
+
+function isPem(given: string): boolean {
+  return given.includes('-----BEGIN')
+}
+
+function unreadable(given: string, what: string, setting: string, error: unknown): DatabaseError {
+  return new DatabaseError(
+    'invalid_configuration',
+    `Cannot read the ${isPem(given) ? 'text' : 'file'} of ${what} (${setting}): ${messageOf(error)}. Give PEM text or a file's path.`,
+    { cause: error }
+  )
 }
 
 /** The error for a server that could not be reached, with what to do. */
@@ -260,41 +300,77 @@ export class Connection {
     this.#limit = settings.pooler ? Math.min(query, MAX_TIMER) : limitOf(query)
   }
 
-  /** Connects to the first of the servers that answers, and takes writes where that is wanted. */
+  /** Connects to the first of the servers that answers and is of the wanted kind. */
   static async open(Native: NativeConstructor, settings: PostgresSettings): Promise<Connection> {
     const failures: DatabaseError[] = []
-    for (const host of settings.hosts) {
-      try {
-        return await Connection.#openAt(Native, settings, host)
-      } catch (error) {
-        failures.push(explainConnecting(error, settings))
+    // prefer-standby takes any server when there is no standby.
+    const wanted: TargetServer[] = settings.targetServer === 'prefer-standby' ? ['standby', 'any'] : [settings.targetServer]
+    for (const target of wanted) {
+      for (const host of settings.hosts) {
+        try {
+          return await Connection.#openAt(Native, settings, host, target)
+        } catch (error) {
+          failures.push(explainConnecting(error, settings))
+        }
       }
     }
-    // That a server is a standby says less than why the other could not be reached.
+    // That a server is of the other kind says less than why one could not be reached.
     throw failures.find(({ code }) => code !== 'read_only') ?? failures[0]
   }
 
-  static async #openAt(Native: NativeConstructor, settings: PostgresSettings, host: Host): Promise<Connection> {
+  static async #openAt(Native: NativeConstructor, settings: PostgresSettings, host: Host, target: TargetServer): Promise<Connection> {
     const hasLimit = hasIdleTimeout(settings)
     const connection = new Connection(Native, await clientConfig(settings, host), settings)
     try {
+      if (settings.channelBinding === 'require') connection.#requireChannelBinding()
       await connection.#client.connect()
-      if (settings.mustWrite && !(await connection.#takesWrites())) {
-        throw new DatabaseError('read_only', 'the server takes no writes, but target_session_attrs wants one that does')
-      }
+      await connection.#assertIs(target)
       return connection
     } catch (error) {
       connection.destroy()
+      if (connection.#reason !== undefined) throw connection.#reason
       const isUnknown = (error as { code?: unknown }).code === '42704' && messageOf(error).includes(IDLE_TIMEOUT)
       if (!hasLimit || !isUnknown) throw error
       withoutIdleTimeout.add(settings)
-      return Connection.#openAt(Native, settings, host)
+      return Connection.#openAt(Native, settings, host, target)
     }
   }
 
-  async #takesWrites(): Promise<boolean> {
-    const { rows } = await this.query('SHOW transaction_read_only', [], undefined)
-    return rows[0]?.transaction_read_only === 'off'
+  /** Refuses a server that would authenticate without a binding to the TLS connection, before a password is sent. */
+  #requireChannelBinding(): void {
+    const { connection } = this.#client
+    let isBound = false
+    const refuse = () => {
+      if (isBound) return
+      this.#reason = new DatabaseError(
+        'invalid_authorization',
+        'the server offers no channel binding, but the URL has channel_binding=require'
+      )
+      this.destroy()
+    }
+    connection.on('authenticationSASL', ({ mechanisms }) => {
+      isBound = mechanisms.includes('SCRAM-SHA-256-PLUS')
+      refuse()
+    })
+    for (const event of ['authenticationCleartextPassword', 'authenticationMD5Password', 'authenticationOk'] as const)
+      connection.on(event, refuse)
+  }
+
+  /** Fails when the server is not of the kind that `target_session_attrs` wants. */
+  async #assertIs(target: TargetServer): Promise<void> {
+    if (target === 'any') return
+    const isByWrites = target === 'read-write' || target === 'read-only'
+    const { rows } = await this.query(isByWrites ? 'SHOW transaction_read_only' : 'SELECT pg_is_in_recovery() AS is_standby', [], undefined)
+    const kind = isByWrites
+      ? rows[0]?.transaction_read_only === 'off'
+        ? 'read-write'
+        : 'read-only'
+      : rows[0]?.is_standby === true
+        ? 'standby'
+        : 'primary'
+    if (kind === target) return
+    const what = { 'read-write': 'takes writes', 'read-only': 'takes no writes', standby: 'is a standby', primary: 'is the primary' }[kind]
+    throw new DatabaseError('read_only', `the server ${what}, but target_session_attrs wants ${target}`)
   }
 
   /** Whether the connection is of no more use. */
@@ -344,9 +420,14 @@ export class Connection {
         // An error comes before the server says what became of the transaction.
         if (error && !this.#isLost) statement.onReady = () => reject(error)
         else if (error) reject(error)
-        else resolve({ command: result.command, rowCount: result.rowCount, rows: result.rows, inTransaction: this.inTransaction })
+        else resolve(this.#answerOf(result))
       })
     })
+  }
+
+  #answerOf({ command, rowCount, rows, fields }: NativeResult): Answer {
+    // A script of several statements has an array of results here, of which nothing is read.
+    return { command, rowCount, rows, columns: fields?.map(({ name }) => name) ?? [], inTransaction: this.inTransaction }
   }
 
   /** The server has answered the oldest of the statements that were sent; the next one's time begins. */

@@ -10,18 +10,25 @@
  * - The server answers COMMIT of a failed transaction with ROLLBACK, which is no error to `pg`.
  * - A connection that breaks after COMMIT was sent leaves open whether it took effect: `commit_unknown`.
  */
-import type { Adapter, Row, RunResult, TransactionOptions } from '../../adapter.ts'
+import {
+  type Adapter,
+  assertDistinctColumns,
+  type BoundStatement,
+  PORTION_SIZE,
+  type Row,
+  type RunResult,
+  type Session,
+  type TransactionOptions,
+  transactionControlError
+} from '../../adapter.ts'
 import type { PostgresSettings } from '../../config.ts'
-import { asLostCommit, DatabaseError, messageOf } from '../../errors.ts'
-import { postgresQueries } from '../../queries.postgres.generated.ts'
-import { useQueries } from '../../queries.ts'
-import type { BoundStatement } from '../../statement.ts'
-import { type Driver, HandleOfDriver, ownTransaction, PORTION, type Session } from '../handle.ts'
+import { asLostCommit, DatabaseError, messageOf, withStatement } from '../../errors.ts'
+import { statementsOf } from '../../lexer.ts'
 import { requirePackage } from '../package.ts'
 import { type Answer, Connection, mayIdle, type NativeConstructor } from './connection.ts'
 import { isConnectionLost, wasRaisedInside } from './errors.ts'
 import { Pool } from './pool.ts'
-import { encode, type PostgresValue } from './values.ts'
+import type { PostgresValue } from './values.ts'
 
 // Opening -------------------------------------------------------------------------------------------------------
 
@@ -33,10 +40,9 @@ import { encode, type PostgresValue } from './values.ts'
  */
 export async function openPostgres(settings: PostgresSettings): Promise<Adapter> {
   const Native = await loadDriver()
-  useQueries('postgres', postgresQueries)
   const pool = new Pool(() => Connection.open(Native, settings), settings)
   pool.release(await pool.acquire())
-  return new HandleOfDriver(new PostgresDriver(pool, settings), settings.timeouts)
+  return new PostgresDriver(pool, settings)
 }
 
 interface Pg {
@@ -147,6 +153,11 @@ function changesOf({ command, rowCount }: Answer): RunResult {
   return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
 }
 
+function rowsOf({ rows, columns }: Answer): Row[] {
+  assertDistinctColumns(columns)
+  return rows
+}
+
 /** A primary that became a standby takes no writes any more: the next connection may find the new primary. */
 function isStandby(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === 'read_only'
@@ -154,9 +165,8 @@ function isStandby(error: unknown): boolean {
 
 // The driver ----------------------------------------------------------------------------------------------------
 
-class PostgresDriver implements Driver {
+class PostgresDriver implements Adapter {
   readonly dialect = 'postgres'
-  readonly isLocal = false
   readonly #pool: Pool
   readonly #settings: PostgresSettings
   readonly #names: StatementNames
@@ -167,17 +177,51 @@ class PostgresDriver implements Driver {
     this.#names = new StatementNames(settings.pooler)
   }
 
-  async query(bound: BoundStatement): Promise<Row[]> {
-    return (await this.#statement(bound)).rows
+  async query(statement: BoundStatement): Promise<Row[]> {
+    return rowsOf(await this.#statement(statement))
   }
 
-  async execute(bound: BoundStatement): Promise<RunResult> {
-    return changesOf(await this.#statement(bound).catch(explainLostCommit))
+  async execute(statement: BoundStatement): Promise<RunResult> {
+    return changesOf(await this.#statement(statement).catch(explainLostCommit))
   }
 
-  #statement(bound: BoundStatement): Promise<Answer> {
-    const { text } = bound.statement
-    const values = encode(bound)
+  /** One flight: BEGIN, the statements and COMMIT are sent without waiting for answers in between. */
+  async batch(statements: readonly BoundStatement[]): Promise<Row[][]> {
+    const connection = await this.#pool.acquire()
+    try {
+      return await this.#batchOn(connection, statements).catch(error => {
+        // The server has refused a statement that was prepared for other tables, so nothing was committed.
+        if (error instanceof StaleStatement) return this.#batchOn(connection, statements)
+        throw error
+      })
+    } catch (error) {
+      if (isStandby(error)) this.#pool.leaveServer(connection)
+      throw asLostCommit(error)
+    } finally {
+      await this.#takeBack(connection)
+    }
+  }
+
+  async #batchOn(connection: Connection, statements: readonly BoundStatement[]): Promise<Row[][]> {
+    const begin = connection.script(this.#beginText({}))
+    const answers = statements.map(statement =>
+      this.#names
+        .run(connection, statement.text, statement.values)
+        .then(rowsOf)
+        .catch(error => {
+          throw withStatement(error, statement)
+        })
+    )
+    const commit = connection.script('COMMIT')
+    const settled = await Promise.allSettled([begin, ...answers, commit])
+    // What fails behind the first failure is a consequence of it.
+    const failure = settled.find(({ status }) => status === 'rejected')
+    if (failure !== undefined) throw (failure as PromiseRejectedResult).reason
+    if ((await commit).command === 'ROLLBACK') throw transactionControlError()
+    return Promise.all(answers)
+  }
+
+  #statement({ text, values }: BoundStatement): Promise<Answer> {
     return this.#withConnection(connection =>
       this.#names.run(connection, text, values).catch(error => {
         if (error instanceof StaleStatement) return this.#names.run(connection, text, values)
@@ -190,13 +234,13 @@ class PostgresDriver implements Driver {
     await this.#withConnection(connection => connection.script(text)).catch(explainLostCommit)
   }
 
-  async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
+  async *stream(statement: BoundStatement): AsyncGenerator<Row[], void, undefined> {
     const session = await this.#begin({ readOnly: true }, mayIdle(this.#settings))
     let isDone = false
     let last: Row[] = []
     try {
-      for await (const rows of session.stream(bound)) {
-        if (rows.length < PORTION) last = rows
+      for await (const rows of session.stream(statement)) {
+        if (rows.length < PORTION_SIZE) last = rows
         else yield rows
       }
       isDone = true
@@ -214,15 +258,20 @@ class PostgresDriver implements Driver {
     const connection = await this.#pool.acquire()
     try {
       const answer = await work(connection)
-      if (answer.inTransaction) throw ownTransaction()
+      if (answer.inTransaction) throw transactionControlError()
       return answer
     } catch (error) {
       if (isStandby(error)) this.#pool.leaveServer(connection)
       throw error
     } finally {
-      if (!connection.isLost && connection.inTransaction) await connection.script('ROLLBACK').catch(() => connection.destroy())
-      this.#pool.release(connection)
+      await this.#takeBack(connection)
     }
+  }
+
+  /** Gives a connection back to the pool, without a transaction that a statement left open. */
+  async #takeBack(connection: Connection): Promise<void> {
+    if (!connection.isLost && connection.inTransaction) await connection.script('ROLLBACK').catch(() => connection.destroy())
+    this.#pool.release(connection)
   }
 
   begin(options: TransactionOptions): Promise<Session> {
@@ -255,20 +304,19 @@ class PostgresDriver implements Driver {
   }
 }
 
-/** A cursor's statement begins with SELECT, WITH, VALUES or TABLE; the server says only that it does not like the first word. */
-function explainCursor(error: unknown): never {
-  if (!(error instanceof DatabaseError && error.code === 'syntax_error' && error.message.includes('(at character 1 of'))) throw error
-  throw new DatabaseError(
-    'syntax_error',
-    `iterate() takes a statement that only reads; for one that writes use all() or run(). ${error.message}`,
-    {
-      cause: error.cause
-    }
-  )
+/** A cursor takes these; of another first word the server says no more than that it is wrong. */
+const CURSOR_COMMANDS: readonly (string | undefined)[] = ['SELECT', 'WITH', 'VALUES', 'TABLE', undefined]
+
+function assertReads(text: string): void {
+  if (CURSOR_COMMANDS.includes(statementsOf(text, 'postgres')[0]?.firstWords[0])) return
+  throw new DatabaseError('syntax_error', 'iterate() takes a statement that only reads; for one that writes use all() or run().')
 }
 
-/** Numbers the cursors. */
+/** Number of cursors so far, for their names. */
 let cursors = 0
+
+/** Commands of a script after which prepared statements still fit. */
+const SAVEPOINT_COMMANDS: readonly (string | undefined)[] = ['SAVEPOINT', 'RELEASE', 'ROLLBACK']
 
 class PostgresSession implements Session {
   readonly #connection: Connection
@@ -286,17 +334,15 @@ class PostgresSession implements Session {
     this.#release = release
   }
 
-  async query(bound: BoundStatement): Promise<Row[]> {
-    return (await this.#statement(bound)).rows
+  async query(statement: BoundStatement): Promise<Row[]> {
+    return rowsOf(await this.#statement(statement))
   }
 
   async execute(bound: BoundStatement): Promise<RunResult> {
     return changesOf(await this.#statement(bound))
   }
 
-  async #statement(bound: BoundStatement): Promise<Answer> {
-    const { text } = bound.statement
-    const values = encode(bound)
+  async #statement({ text, values }: BoundStatement): Promise<Answer> {
     // After the transaction has changed a table, what was prepared before does not fit any more.
     const work = this.#hasChangedTables ? this.#connection.query(text, values, undefined) : this.#names.run(this.#connection, text, values)
     const answer = await this.#inTransaction(work)
@@ -308,7 +354,7 @@ class PostgresSession implements Session {
   async #inTransaction(work: Promise<Answer>): Promise<Answer> {
     try {
       const answer = await work
-      if (!answer.inTransaction) throw ownTransaction()
+      if (!answer.inTransaction) throw transactionControlError()
       return answer
     } catch (error) {
       if (isStandby(error)) this.#onStandby?.()
@@ -320,15 +366,16 @@ class PostgresSession implements Session {
     }
   }
 
-  async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
+  async *stream({ text, values }: BoundStatement): AsyncGenerator<Row[], void, undefined> {
+    assertReads(text)
     const cursor = `duolect_cursor_${++cursors}`
     const declare = `DECLARE ${cursor} NO SCROLL CURSOR FOR `
-    await this.#connection.query(declare + bound.statement.text, encode(bound), undefined, declare.length).catch(explainCursor)
+    await this.#connection.query(declare + text, values, undefined, declare.length)
     try {
       while (true) {
-        const { rows } = await this.#connection.query(`FETCH ${PORTION} FROM ${cursor}`, [], undefined)
+        const rows = rowsOf(await this.#connection.query(`FETCH ${PORTION_SIZE} FROM ${cursor}`, [], undefined))
         if (rows.length > 0) yield rows
-        if (rows.length < PORTION) return
+        if (rows.length < PORTION_SIZE) return
       }
     } finally {
       // After a failure the cursor went with the transaction.
@@ -338,11 +385,7 @@ class PostgresSession implements Session {
 
   async script(text: string): Promise<void> {
     await this.#inTransaction(this.#connection.script(text))
-    this.#hasChangedTables = true
-  }
-
-  async control(text: string): Promise<void> {
-    await this.#connection.script(text)
+    if (!statementsOf(text, 'postgres').every(({ firstWords }) => SAVEPOINT_COMMANDS.includes(firstWords[0]))) this.#hasChangedTables = true
   }
 
   async commit(): Promise<void> {

@@ -1,26 +1,9 @@
-/** Values of Postgres: how parameters are sent, and how columns are decoded by their types. */
-import type { BoundStatement } from '../../statement.ts'
-import { parseTimestamp, toInteger, toScalar } from '../../values.ts'
+/** Values of Postgres: how columns are decoded by their types. */
+import type { BoundValue } from '../../adapter.ts'
+import { parseTimestamp, toInteger } from '../../values.ts'
 
-/** What `pg` sends: texts, and bytes for BYTEA. */
-export type PostgresValue = null | string | Uint8Array
-
-/**
- * Returns the values for the statement's `$1`, `$2`. All are converted before anything is sent, since `pg` would
- * leave a named statement half prepared when a conversion failed in its hands.
- *
- * @throws DatabaseError `invalid_parameter`
- */
-export function encode({ statement, values }: BoundStatement): PostgresValue[] {
-  const encoded: PostgresValue[] = new Array(values.length)
-  for (let i = 0; i < values.length; i++) {
-    const value = toScalar(values[i], statement, i)
-    if (value === null || typeof value === 'string') encoded[i] = value
-    else if (value instanceof Uint8Array) encoded[i] = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-    else encoded[i] = String(value)
-  }
-  return encoded
-}
+/** What `pg` sends: strings, and bytes for BYTEA. */
+export type PostgresValue = BoundValue
 
 type Parse = (text: string) => unknown
 

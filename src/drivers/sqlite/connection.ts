@@ -1,9 +1,10 @@
-import type { Row, RunResult } from '../../adapter.ts'
+import { existsSync, readFileSync } from 'node:fs'
+import { assertDistinctColumns, type BoundValue, PORTION_SIZE, type Row, type RunResult, transactionControlError } from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
-import { DatabaseError, messageOf } from '../../errors.ts'
-import { ownTransaction, PORTION } from '../handle.ts'
+import { DatabaseError } from '../../errors.ts'
+import { statementsOf } from '../../lexer.ts'
 import { isGeneric, nativeCode } from './errors.ts'
-import { type ColumnDefinition, type DecodePlan, decodePlan, type SqliteValue } from './values.ts'
+import { type ColumnDefinition, type DecodePlan, decodePlan } from './values.ts'
 
 // What is used of better-sqlite3 -----------------------------------------------------------------------------
 export interface NativeStatement {
@@ -12,9 +13,9 @@ export interface NativeStatement {
   raw(on: boolean): this
   safeIntegers(on: boolean): this
   columns(): ColumnDefinition[]
-  all(...values: SqliteValue[]): unknown[][]
-  run(...values: SqliteValue[]): { changes: number }
-  iterate(...values: SqliteValue[]): IterableIterator<unknown[]>
+  all(...values: BoundValue[]): unknown[][]
+  run(...values: BoundValue[]): { changes: number }
+  iterate(...values: BoundValue[]): IterableIterator<unknown[]>
 }
 
 export interface NativeDatabase {
@@ -25,7 +26,7 @@ export interface NativeDatabase {
   close(): unknown
 }
 
-export type NativeConstructor = new (location: string, options: { timeout: number; readonly?: boolean }) => NativeDatabase
+export type NativeConstructor = new (location: string | Buffer, options: { timeout: number; readonly?: boolean }) => NativeDatabase
 
 // A connection and its statements ----------------------------------------------------------------------------
 
@@ -50,14 +51,17 @@ let schemaChanges = 0
 
 export class Connection {
   readonly #native: NativeDatabase
+  readonly #isReadonly: boolean
   readonly #statements = new Map<string, Prepared>()
   readonly #readSchemaVersion: NativeStatement
   #schemaVersion: unknown
   #seenChanges = schemaChanges
 
   constructor(Native: NativeConstructor, settings: SqliteSettings, readonly: boolean) {
-    this.#native = new Native(settings.location, { timeout: 0, ...(readonly && { readonly }) })
+    this.#isReadonly = readonly
+    this.#native = openFile(Native, settings, readonly)
     try {
+      for (const [name, value] of Object.entries(settings.pragmas)) this.#native.pragma(`${name} = ${value}`)
       if (!readonly) this.#native.pragma('journal_mode = WAL')
       this.#native.pragma(`synchronous = ${settings.durability === 'full' ? 'FULL' : 'NORMAL'}`)
       this.#native.pragma('foreign_keys = ON')
@@ -95,16 +99,17 @@ export class Connection {
     return prepared
   }
 
-  all(text: string, values: SqliteValue[]): Row[] {
+  all(text: string, values: BoundValue[]): Row[] {
     return this.rows(this.prepare(text), values)
   }
 
-  rows(prepared: Prepared, values: SqliteValue[]): Row[] {
+  rows(prepared: Prepared, values: BoundValue[]): Row[] {
     const { text, native, plan } = prepared
     if (plan === undefined) {
       this.run(text, values)
       return []
     }
+    if (plan.hasDuplicates) assertDistinctColumns(plan.columns)
     const raw = native.all(...values)
     if (raw.length > 0 && (raw[0] as unknown[]).length !== plan.columns.length) {
       // Another process changed the table, and SQLite prepared the statement again with other columns.
@@ -121,7 +126,7 @@ export class Connection {
     return plan.decodeExact(raw)
   }
 
-  run(text: string, values: SqliteValue[]): RunResult {
+  run(text: string, values: BoundValue[]): RunResult {
     const { native, isReader } = this.prepare(text)
     if (isReader) {
       // RETURNING, or a SELECT: SQLite's own counter tells what was changed.
@@ -137,16 +142,17 @@ export class Connection {
   }
 
   /** Yields decoded rows in portions. The connection takes no writes until the last one. */
-  *portions(text: string, values: SqliteValue[]): Generator<Row[], void, undefined> {
+  *portions(text: string, values: BoundValue[]): Generator<Row[], void, undefined> {
     const prepared = this.prepare(text)
     assertReads(prepared)
     const { native, plan } = prepared
     if (plan === undefined) return
+    if (plan.hasDuplicates) assertDistinctColumns(plan.columns)
     if (plan.mayHoldIntegers) readExactly(prepared)
     let portion: unknown[][] = []
     for (const row of native.iterate(...values)) {
       portion.push(row)
-      if (portion.length === PORTION) {
+      if (portion.length === PORTION_SIZE) {
         yield plan.decodeExact(portion)
         portion = []
       }
@@ -155,12 +161,13 @@ export class Connection {
   }
 
   /** Copies the rows that a statement returns into a temporary table, in their order. */
-  copy(text: string, values: SqliteValue[]): Copy {
+  copy(text: string, values: BoundValue[]): Copy {
     const prepared = this.prepare(text)
     assertReads(prepared)
     const { plan } = prepared
     const table = `temp.duolect_rows_${copies++}`
     if (plan === undefined) return { portions: () => [].values(), drop: () => undefined }
+    if (plan.hasDuplicates) assertDistinctColumns(plan.columns)
     // A column of that name hides the row's number.
     const rowId = ['rowid', '_rowid_', 'oid'].find(name => !plan.columns.some(column => column.toLowerCase() === name))
     if (rowId === undefined) return { portions: () => [this.all(text, values)].values(), drop: () => undefined }
@@ -173,10 +180,10 @@ export class Connection {
     }
     const page = this.#native.prepare(`SELECT * FROM ${table} WHERE ${rowId} > ? AND ${rowId} <= ?`).raw(true).safeIntegers(true)
     function* portions(): Generator<Row[], void, undefined> {
-      for (let from = 0; ; from += PORTION) {
-        const rows = page.all(from, from + PORTION)
+      for (let from = 0; ; from += PORTION_SIZE) {
+        const rows = page.all(from, from + PORTION_SIZE)
         if (rows.length > 0) yield (plan as DecodePlan).decodeExact(rows)
-        if (rows.length < PORTION) return
+        if (rows.length < PORTION_SIZE) return
       }
     }
     return { portions, drop: () => this.#native.exec(`DROP TABLE IF EXISTS ${table}`) }
@@ -184,30 +191,27 @@ export class Connection {
 
   /** Runs a script: all of it, or on an error none of it. Inside a transaction it is part of that. */
   script(text: string): void {
-    let isSeveral = false
-    try {
-      const only = this.#native.prepare(text)
-      // A lone statement stays outside of a transaction, since VACUUM and some PRAGMAs need that.
-      if (only.reader) only.all()
-      else only.run()
-    } catch (error) {
-      if (/contains no statements/.test(messageOf(error))) return
-      if (!/contains more than one statement/.test(messageOf(error))) throw error
-      isSeveral = true
-    }
-    if (isSeveral) {
-      if (this.inTransaction) this.#native.exec(text)
-      else this.#inTransaction(() => this.#native.exec(text))
-    }
+    const count = statementsOf(text, 'sqlite').length
+    if (count === 0) return
+    // A lone statement stays outside of a transaction, since VACUUM and some PRAGMAs need that.
+    if (count === 1 || this.inTransaction) this.#native.exec(text)
+    else this.inTransactionOfItsOwn(() => this.#native.exec(text))
     if (this.inTransaction) this.forgetOldSchema()
   }
 
-  #inTransaction(work: () => void): void {
-    this.#native.exec('BEGIN IMMEDIATE')
+  /** Begins a transaction that may write, and waits for no lock in the middle of it. */
+  begin(): void {
+    this.#native.exec(this.#isReadonly ? 'BEGIN' : 'BEGIN IMMEDIATE')
+  }
+
+  /** Does the work in a transaction. */
+  inTransactionOfItsOwn<T>(work: () => T): T {
+    this.begin()
     try {
-      work()
-      if (!this.inTransaction) throw ownTransaction()
+      const result = work()
+      if (!this.inTransaction) throw transactionControlError()
       this.#native.exec('COMMIT')
+      return result
     } finally {
       if (this.inTransaction) this.#native.exec('ROLLBACK')
     }
@@ -237,6 +241,28 @@ export class Connection {
   close(): void {
     this.#statements.clear()
     this.#native.close()
+  }
+}
+
+/**
+ * Opens the file, or for `sqlite.readOnly` in a folder that may not be written a copy of it in memory: SQLite cannot
+ * make the files there that it needs to read a database in WAL mode.
+ */
+function openFile(Native: NativeConstructor, { location, isReadOnly }: SqliteSettings, readonly: boolean): NativeDatabase {
+  const native = new Native(location, { timeout: 0, ...(readonly && { readonly }) })
+  if (!isReadOnly) return native
+  try {
+    native.prepare('SELECT 1 FROM sqlite_schema LIMIT 0').all()
+    return native
+  } catch (error) {
+    native.close()
+    // With a WAL beside the file, a copy of the file alone would lack the last commits.
+    if (nativeCode(error) !== 'SQLITE_CANTOPEN' || existsSync(`${location}-wal`)) throw error
+    const bytes = readFileSync(location)
+    // Bytes 18 and 19 of the header say how the file is written and read; memory has no WAL (sqlite.org/fileformat2.html).
+    bytes[18] = 1
+    bytes[19] = 1
+    return new Native(bytes, { timeout: 0, readonly: true })
   }
 }
 

@@ -13,19 +13,22 @@
  */
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { Adapter, Row, RunResult, TransactionOptions } from '../../adapter.ts'
+import {
+  type Adapter,
+  type BoundStatement,
+  type Row,
+  type RunResult,
+  type Session,
+  type TransactionOptions,
+  transactionControlError
+} from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
-import { sqliteQueries } from '../../queries.sqlite.generated.ts'
-import { useQueries } from '../../queries.ts'
-import type { BoundStatement } from '../../statement.ts'
-import { type Driver, HandleOfDriver, ownTransaction, type Session } from '../handle.ts'
 import { requirePackage } from '../package.ts'
 import { Connection, type NativeConstructor } from './connection.ts'
 import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
 import { WriteQueue } from './queue.ts'
-import { encode, type SqliteValue } from './values.ts'
-import { Breath, turn, whenUnlocked } from './waiting.ts'
+import { nextTurn, TurnClock, whenUnlocked } from './waiting.ts'
 
 // Opening -----------------------------------------------------------------------------------------------------
 
@@ -37,14 +40,13 @@ import { Breath, turn, whenUnlocked } from './waiting.ts'
  */
 export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
   const Native = await loadDriver()
-  useQueries('sqlite', sqliteQueries)
   const isMemory = settings.location === ':memory:'
-  if (!isMemory) createFile(settings.location)
+  if (!isMemory && !settings.isReadOnly) createFile(settings.location)
   const open = (readonly: boolean) => new Connection(Native, settings, readonly)
-  const writer = await whenUnlocked(settings.timeouts.lock, () => open(false)).catch(error => {
+  const writer = await whenUnlocked(settings.timeouts.lock, () => open(settings.isReadOnly)).catch(error => {
     throw explainOpening(error, settings.location)
   })
-  return new HandleOfDriver(new SqliteDriver(writer, isMemory ? undefined : () => open(true), settings), settings.timeouts)
+  return new SqliteDriver(writer, isMemory ? undefined : () => open(true), settings)
 }
 
 async function loadDriver(): Promise<NativeConstructor> {
@@ -89,9 +91,9 @@ function explainOpening(error: unknown, location: string): DatabaseError {
 /** Reading connections that are kept for the next iteration. */
 const IDLE_READERS = 2
 
-class SqliteDriver implements Driver {
+class SqliteDriver implements Adapter {
   readonly dialect = 'sqlite'
-  readonly isLocal = true
+  readonly isInProcess = true
   readonly #settings: SqliteSettings
   readonly #writer: Connection
   /** Reads while the writer is given away; opened when that happens first. */
@@ -99,7 +101,7 @@ class SqliteDriver implements Driver {
   /** Opens another connection that reads; undefined where there can be only one. */
   readonly #openReader: (() => Connection) | undefined
   readonly #queue: WriteQueue
-  readonly #breath = new Breath()
+  readonly #clock = new TurnClock()
   readonly #idleReaders: Connection[] = []
   /** How many readings are under way that did not end at once, and who waits for them. */
   #reading = 0
@@ -112,41 +114,36 @@ class SqliteDriver implements Driver {
     this.#queue = new WriteQueue(writer, settings.timeouts.lock, this.#forgetOldSchema)
   }
 
-  query(bound: BoundStatement): Row[] | Promise<Row[]> {
-    const { text } = bound.statement
-    const values = encode(bound)
-    if (this.#breath.isDue(this.#forgetOldSchema)) return this.#whileReading(turn().then(() => this.#read(text, values)))
-    return this.#read(text, values)
+  query(statement: BoundStatement): Row[] | Promise<Row[]> {
+    if (this.#clock.isOverdue(this.#forgetOldSchema)) return this.#whileReading(nextTurn().then(() => this.#read(statement)))
+    return this.#read(statement)
   }
 
-  #read(text: string, values: SqliteValue[]): Row[] | Promise<Row[]> {
-    if (this.#openReader === undefined && this.#queue.isHeld) return this.#inQueue(text, values)
+  #read(statement: BoundStatement): Row[] | Promise<Row[]> {
+    if (this.#openReader === undefined && this.#queue.isHeld) return this.#queue.rows(statement)
+    const { text } = statement
     try {
-      return this.#readOrWrite(text, values)
+      return this.#readOrWrite(statement)
     } catch (error) {
-      if (isBusy(error)) return this.#whileReading(whenUnlocked(this.#settings.timeouts.lock, () => this.#readOrWrite(text, values), text))
+      if (isBusy(error)) return this.#whileReading(whenUnlocked(this.#settings.timeouts.lock, () => this.#readOrWrite(statement), text))
       // What the statement names may be made by a write that waits.
-      if (isGeneric(nativeCode(error)) && this.#queue.hasWork) return this.#inQueue(text, values)
+      if (isGeneric(nativeCode(error)) && this.#queue.hasWork) return this.#queue.rows(statement)
       throw sqliteError(error, text)
     }
   }
 
   /** Reads at once what only reads. */
-  #readOrWrite(text: string, values: SqliteValue[]): Row[] | Promise<Row[]> {
+  #readOrWrite(statement: BoundStatement): Row[] | Promise<Row[]> {
     const connection = this.#readingConnection()
     connection.forgetKnownChanges()
-    const prepared = connection.prepare(text)
-    return prepared.isReader && prepared.isReadonly ? connection.rows(prepared, values) : this.#inQueue(text, values)
+    const prepared = connection.prepare(statement.text)
+    return prepared.isReader && prepared.isReadonly ? connection.rows(prepared, statement.values) : this.#queue.rows(statement)
   }
 
   #readingConnection(): Connection {
     if (this.#openReader === undefined || !this.#queue.isHeld) return this.#writer
     this.#reader ??= this.#openReader()
     return this.#reader
-  }
-
-  #inQueue(text: string, values: SqliteValue[]): Promise<Row[]> {
-    return this.#queue.statement(text, values, true) as Promise<Row[]>
   }
 
   /** Counts a reading until it ends. */
@@ -164,21 +161,23 @@ class SqliteDriver implements Driver {
     if (this.#reading === 0) this.#onceRead?.()
   }
 
-  execute(bound: BoundStatement): Promise<RunResult> {
-    return this.#queue.statement(bound.statement.text, encode(bound), false) as Promise<RunResult>
+  execute(statement: BoundStatement): Promise<RunResult> {
+    return this.#queue.changes(statement)
   }
 
-  async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
-    const { text } = bound.statement
-    const values = encode(bound)
+  batch(statements: readonly BoundStatement[]): Promise<Row[][]> {
+    return this.#queue.batch(statements)
+  }
+
+  async *stream({ text, values }: BoundStatement): AsyncGenerator<Row[], void, undefined> {
     if (this.#openReader === undefined) {
-      const copy = await this.#alone(writer => writer.copy(text, values), text)
+      const copy = await this.#exclusively(writer => writer.copy(text, values), text)
       this.#reading++
       try {
-        yield* breathe(copy.portions(), this.#breath, text)
+        yield* letLoopRun(copy.portions(), this.#clock, text)
       } finally {
         // Who leaves the loop need not wait for a transaction that is open meanwhile.
-        void this.#alone(() => copy.drop(), '', false).then(
+        void this.#exclusively(() => copy.drop(), '', false).then(
           () => this.#readingEnded(),
           () => this.#readingEnded()
         )
@@ -188,7 +187,7 @@ class SqliteDriver implements Driver {
     const connection = await this.#borrowReader()
     const portions = connection.portions(text, values)
     try {
-      yield* breathe(portions, this.#breath, text)
+      yield* letLoopRun(portions, this.#clock, text)
     } finally {
       portions.return()
       this.#returnReader(connection)
@@ -196,15 +195,15 @@ class SqliteDriver implements Driver {
   }
 
   script(text: string): Promise<void> {
-    return this.#alone(writer => writer.script(text), text)
+    return this.#exclusively(writer => writer.script(text), text)
   }
 
   /** Does something on the writing connection while nothing else uses it. */
-  async #alone<T>(work: (writer: Connection) => T, text: string, hasLimit = true): Promise<T> {
-    const release = await this.#queue.alone(hasLimit)
+  async #exclusively<T>(work: (writer: Connection) => T, text: string, hasLimit = true): Promise<T> {
+    const release = await this.#queue.exclusive(hasLimit)
     try {
       const result = await whenUnlocked(this.#settings.timeouts.lock, () => work(this.#writer), text)
-      if (this.#writer.inTransaction) throw ownTransaction()
+      if (this.#writer.inTransaction) throw transactionControlError()
       return result
     } finally {
       if (this.#writer.inTransaction) this.#writer.exec('ROLLBACK')
@@ -221,21 +220,21 @@ class SqliteDriver implements Driver {
         this.#returnReader(connection)
         throw sqliteError(error)
       }
-      return new SqliteSession(connection, this.#breath, () => this.#returnReader(connection))
+      return new SqliteSession(connection, this.#clock, () => this.#returnReader(connection))
     }
     const writer = this.#writer
-    const release = await this.#queue.alone()
+    const release = await this.#queue.exclusive()
     try {
-      await whenUnlocked(this.#settings.timeouts.lock, () => writer.exec(readOnly ? 'BEGIN' : 'BEGIN IMMEDIATE'))
+      await whenUnlocked(this.#settings.timeouts.lock, () => (readOnly ? writer.exec('BEGIN') : writer.begin()))
       writer.forgetOldSchema()
     } catch (error) {
       if (writer.inTransaction) writer.exec('ROLLBACK')
       release()
       throw sqliteError(error)
     }
-    if (!readOnly) return new SqliteSession(writer, this.#breath, release)
+    if (!readOnly) return new SqliteSession(writer, this.#clock, release)
     writer.exec('PRAGMA query_only = ON')
-    return new SqliteSession(writer, this.#breath, () => {
+    return new SqliteSession(writer, this.#clock, () => {
       writer.exec('PRAGMA query_only = OFF')
       release()
     })
@@ -277,11 +276,11 @@ class SqliteDriver implements Driver {
 }
 
 /** Yields portions, and lets the event loop run between them when it is time. */
-async function* breathe(portions: Iterable<Row[]>, breath: Breath, text: string): AsyncGenerator<Row[], void, undefined> {
+async function* letLoopRun(portions: Iterable<Row[]>, clock: TurnClock, text: string): AsyncGenerator<Row[], void, undefined> {
   try {
     for (const portion of portions) {
       yield portion
-      if (breath.isDue(() => undefined)) await turn()
+      if (clock.isOverdue()) await nextTurn()
     }
   } catch (error) {
     throw sqliteError(error, text)
@@ -290,36 +289,30 @@ async function* breathe(portions: Iterable<Row[]>, breath: Breath, text: string)
 
 class SqliteSession implements Session {
   readonly #connection: Connection
-  readonly #breath: Breath
+  readonly #clock: TurnClock
   readonly #release: () => void
   /** The last statement that had to wait for the event loop; what follows it must not overtake it. */
   #last: Promise<unknown> | undefined
   #isReleased = false
 
-  constructor(connection: Connection, breath: Breath, release: () => void) {
+  constructor(connection: Connection, clock: TurnClock, release: () => void) {
     this.#connection = connection
-    this.#breath = breath
+    this.#clock = clock
     this.#release = release
   }
 
-  query(bound: BoundStatement): Row[] | Promise<Row[]> {
-    const values = encode(bound)
-    const { text } = bound.statement
+  query({ text, values }: BoundStatement): Row[] | Promise<Row[]> {
     return this.#perform(text, () => this.#connection.all(text, values))
   }
 
-  execute(bound: BoundStatement): RunResult | Promise<RunResult> {
-    const values = encode(bound)
-    const { text } = bound.statement
+  execute({ text, values }: BoundStatement): RunResult | Promise<RunResult> {
     return this.#perform(text, () => this.#connection.run(text, values))
   }
 
-  async *stream(bound: BoundStatement): AsyncGenerator<Row[], void, undefined> {
-    const values = encode(bound)
-    const { text } = bound.statement
+  async *stream({ text, values }: BoundStatement): AsyncGenerator<Row[], void, undefined> {
     const copy = await this.#perform(text, () => this.#connection.copy(text, values))
     try {
-      yield* breathe(copy.portions(), this.#breath, text)
+      yield* letLoopRun(copy.portions(), this.#clock, text)
     } finally {
       // After the transaction's end the copy is gone, or another's transaction is open.
       if (!this.#isReleased) copy.drop()
@@ -328,10 +321,6 @@ class SqliteSession implements Session {
 
   async script(text: string): Promise<void> {
     await this.#perform(text, () => this.#connection.script(text))
-  }
-
-  control(text: string): void | Promise<void> {
-    return this.#perform(text, () => this.#connection.exec(text))
   }
 
   async commit(): Promise<void> {
@@ -366,14 +355,14 @@ class SqliteSession implements Session {
     const attempt = () => {
       try {
         const result = work()
-        if (!this.#connection.inTransaction) throw ownTransaction()
+        if (!this.#connection.inTransaction) throw transactionControlError()
         return result
       } catch (error) {
         throw sqliteError(error, text)
       }
     }
-    if (this.#last === undefined && !this.#breath.isDue(() => undefined)) return attempt()
-    const result = (this.#last ?? Promise.resolve()).then(turn).then(attempt)
+    if (this.#last === undefined && !this.#clock.isOverdue()) return attempt()
+    const result = (this.#last ?? Promise.resolve()).then(nextTurn).then(attempt)
     const last: Promise<void> = result.then(noop, noop).then(() => {
       if (this.#last === last) this.#last = undefined
     })

@@ -1,23 +1,22 @@
-import { copyOf, DatabaseError } from '../../errors.ts'
-import { ownTransaction } from '../handle.ts'
+import { type BoundStatement, type Row, type RunResult, transactionControlError } from '../../adapter.ts'
+import { copyOf, DatabaseError, withStatement } from '../../errors.ts'
 import type { Connection } from './connection.ts'
 import { nativeCode, sqliteError } from './errors.ts'
-import type { SqliteValue } from './values.ts'
-import { BREATH, turn, whenUnlocked } from './waiting.ts'
+import { MAX_BLOCKING_TIME, nextTurn, whenUnlocked } from './waiting.ts'
 
-/** How a write uses the connection: with its neighbours, by itself after that failed, or for as long as it takes. */
-type Share = 'shared' | 'single' | 'alone'
+/** A statement, several that belong together, or the connection itself for as long as it takes. */
+type Kind = 'rows' | 'changes' | 'batch' | 'exclusive'
 
-interface Write {
-  share: Share
-  readonly text: string
-  readonly values: SqliteValue[]
-  readonly wantsRows: boolean
-  resolve(value: unknown): void
+interface Entry {
+  readonly kind: Kind
+  readonly statements: readonly BoundStatement[]
+  resolve(result: unknown): void
   reject(error: unknown): void
-  /** When it was issued. */
+  /** When it was added, in ms of the monotonic clock. */
   readonly since: number
   timer: NodeJS.Timeout | undefined
+  /** True if it waited for too long and was rejected. */
+  isExpired: boolean
 }
 
 /**
@@ -28,11 +27,17 @@ export class WriteQueue {
   readonly #connection: Connection
   readonly #lockLimit: number
   readonly #onChange: () => void
-  #waiting: Write[] = []
+  #waiting: Entry[] = []
+  /** Index in `#waiting` of the entry that is next. */
+  #next = 0
+  /** Entries of a shared transaction that failed; each runs by itself, before all others. */
+  #retries: Entry[] = []
+  /** Number of entries that wait for the connection itself. */
+  #exclusiveWaiting = 0
   #isRunning = false
-  /** Since when what runs alone has the connection; undefined while statements run. */
-  #aloneSince: number | undefined
-  #idle: (() => void)[] = []
+  /** When the connection was given away; undefined while statements run. */
+  #exclusiveSince: number | undefined
+  #onIdle: (() => void)[] = []
 
   constructor(connection: Connection, lockLimit: number, onChange: () => void) {
     this.#connection = connection
@@ -40,154 +45,221 @@ export class WriteQueue {
     this.#onChange = onChange
   }
 
-  /** Whether anything waits or runs. */
+  /** True if anything waits or runs. */
   get hasWork(): boolean {
     return this.#isRunning
   }
 
-  /** Whether a transaction has the connection for itself. */
+  /** True while the connection is given away. */
   get isHeld(): boolean {
-    return this.#aloneSince !== undefined
+    return this.#exclusiveSince !== undefined
   }
 
-  /** Runs a statement and returns its rows or changes, after the commit. */
-  statement(text: string, values: SqliteValue[], wantsRows: boolean): Promise<unknown> {
-    return this.#add('shared', text, values, wantsRows)
+  /** Runs a statement and returns its rows, after the commit. */
+  rows(statement: BoundStatement): Promise<Row[]> {
+    return this.#add('rows', [statement]) as Promise<Row[]>
   }
 
-  /** Gives the connection away until the returned function is called. Without a limit it waits however long it takes. */
-  alone(hasLimit = true): Promise<() => void> {
-    return this.#add('alone', '', [], false, hasLimit) as Promise<() => void>
+  /** Runs a statement and returns the number of rows that it changed, after the commit. */
+  changes(statement: BoundStatement): Promise<RunResult> {
+    return this.#add('changes', [statement]) as Promise<RunResult>
+  }
+
+  /** Runs statements, all or none, and returns the rows of each, after the commit. */
+  batch(statements: readonly BoundStatement[]): Promise<Row[][]> {
+    return this.#add('batch', statements) as Promise<Row[][]>
+  }
+
+  /** Gives the connection away until the returned function is called. Without `hasLimit` it waits for ever. */
+  exclusive(hasLimit = true): Promise<() => void> {
+    return this.#add('exclusive', [], hasLimit) as Promise<() => void>
   }
 
   /** Resolves when nothing waits or runs. */
   whenIdle(): Promise<void> {
-    return this.#isRunning ? new Promise(resolve => this.#idle.push(resolve)) : Promise.resolve()
+    return this.#isRunning ? new Promise(resolve => this.#onIdle.push(resolve)) : Promise.resolve()
   }
 
-  #add(share: Share, text: string, values: SqliteValue[], wantsRows: boolean, hasLimit = true): Promise<unknown> {
+  #add(kind: Kind, statements: readonly BoundStatement[], hasLimit = true): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const write: Write = { share, text, values, wantsRows, resolve, reject, since: performance.now(), timer: undefined }
-      if (hasLimit && (this.isHeld || this.#waiting.some(other => other.share === 'alone'))) this.#limit(write)
-      this.#waiting.push(write)
+      const entry: Entry = { kind, statements, resolve, reject, since: performance.now(), timer: undefined, isExpired: false }
+      if (hasLimit && (this.isHeld || this.#exclusiveWaiting > 0)) this.#limit(entry)
+      if (kind === 'exclusive') this.#exclusiveWaiting++
+      this.#waiting.push(entry)
       if (!this.#isRunning) {
         this.#isRunning = true
         // At the end of this turn, so that all writes of the turn come along.
-        setImmediate(() => void this.#runAll())
+        setImmediate(() => void this.#run())
       }
     })
   }
 
-  /** Rejects a write that stands behind one transaction for too long. A queue that moves on is no reason. */
-  #limit(write: Write): void {
+  /** Rejects an entry that stands behind one transaction for too long. A queue that moves on is no reason. */
+  #limit(entry: Entry): void {
     if (this.#lockLimit === 0) return
     const look = () => {
-      const since = Math.max(write.since, this.#aloneSince ?? performance.now())
+      const since = Math.max(entry.since, this.#exclusiveSince ?? performance.now())
       const left = since + this.#lockLimit - performance.now()
       if (left > 0) {
-        write.timer = setTimeout(look, Math.ceil(left))
+        entry.timer = setTimeout(look, Math.ceil(left))
         return
       }
-      this.#waiting.splice(this.#waiting.indexOf(write), 1)
-      write.reject(
+      entry.isExpired = true
+      if (entry.kind === 'exclusive') this.#exclusiveWaiting--
+      entry.reject(
         new DatabaseError(
           'lock_not_available',
-          `A transaction before this one had the SQLite database, or waited for it, for ${this.#lockLimit} ms (timeouts.lock). Keep transactions short.`
+          `Timed out after ${this.#lockLimit} ms (timeouts.lock) waiting for another transaction on the SQLite database. Keep transactions short.`
         )
       )
     }
-    write.timer = setTimeout(look, this.#lockLimit)
+    entry.timer = setTimeout(look, this.#lockLimit)
   }
 
-  async #runAll(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const other = this.#waiting.findIndex(({ share }) => share !== 'shared')
-      const count = other === -1 ? this.#waiting.length : other
-      if (count > 1) await this.#runShared(count)
-      else await this.#runFirst(this.#take(1)[0] as Write)
+  async #run(): Promise<void> {
+    while (true) {
+      const retry = this.#retries.shift()
+      const entry = retry ?? this.#peek()
+      if (entry === undefined) break
+      if (retry !== undefined) await this.#runSingle(retry)
+      else if (entry.kind === 'exclusive') await this.#runExclusive(this.#take())
+      else if (this.#peek(1)?.kind === 'exclusive' || this.#peek(1) === undefined) await this.#runSingle(this.#take())
+      else await this.#runShared()
       // What the callers of settled promises write next belongs into one transaction again.
-      await turn()
+      await nextTurn()
     }
     this.#isRunning = false
-    for (const resolve of this.#idle.splice(0)) resolve()
+    for (const resolve of this.#onIdle.splice(0)) resolve()
   }
 
-  #take(count: number): Write[] {
-    const taken = this.#waiting.splice(0, count)
-    for (const write of taken) clearTimeout(write.timer)
-    return taken
+  /** Returns the next entry, or the one behind it. */
+  #peek(distance: 0 | 1 = 0): Entry | undefined {
+    for (let i = this.#next, left = distance as number; i < this.#waiting.length; i++) {
+      const entry = this.#waiting[i] as Entry
+      if (entry.isExpired) {
+        if (i === this.#next) this.#next++
+      } else if (left-- === 0) return entry
+    }
+    return undefined
   }
 
-  async #runFirst(write: Write): Promise<void> {
-    if (write.share !== 'alone') return this.#runSingle(write)
-    this.#aloneSince = performance.now()
-    await new Promise<void>(release => write.resolve(release))
-    this.#aloneSince = undefined
+  /** Takes the next entry out of the queue. There is one: `#peek` was asked. */
+  #take(): Entry {
+    const entry = this.#waiting[this.#next++] as Entry
+    // In portions, as moving the rest for each entry takes quadratic time.
+    if (this.#next === this.#waiting.length || this.#next > 10_000) {
+      this.#waiting = this.#waiting.slice(this.#next)
+      this.#next = 0
+    }
+    clearTimeout(entry.timer)
+    if (entry.kind === 'exclusive') this.#exclusiveWaiting--
+    return entry
+  }
+
+  async #runExclusive(entry: Entry): Promise<void> {
+    this.#exclusiveSince = performance.now()
+    await new Promise<void>(release => entry.resolve(release))
+    this.#exclusiveSince = undefined
     this.#onChange()
   }
 
   /** A lone statement needs no BEGIN of ours, and some, such as VACUUM, allow none. */
-  async #runSingle(write: Write): Promise<void> {
+  async #runSingle(entry: Entry): Promise<void> {
+    const text = entry.statements[0]?.text
     try {
-      const result = await whenUnlocked(this.#lockLimit, () => this.#perform(write), write.text)
+      const result = await whenUnlocked(
+        this.#lockLimit,
+        () => (entry.kind === 'batch' ? this.#connection.inTransactionOfItsOwn(() => this.#perform(entry)) : this.#perform(entry)),
+        text
+      )
       if (this.#connection.inTransaction) {
         this.#connection.exec('ROLLBACK')
-        throw ownTransaction()
+        throw transactionControlError()
       }
-      write.resolve(result)
+      entry.resolve(result)
       this.#onChange()
     } catch (error) {
-      write.reject(sqliteError(error))
+      entry.reject(sqliteError(error, text))
     }
   }
 
-  async #runShared(count: number): Promise<void> {
+  async #runShared(): Promise<void> {
     try {
-      await whenUnlocked(this.#lockLimit, () => this.#connection.exec('BEGIN IMMEDIATE'))
+      await whenUnlocked(this.#lockLimit, () => this.#connection.begin())
     } catch (error) {
-      for (const write of this.#take(count)) write.reject(copyOf(error))
+      for (let entry = this.#peek(); entry !== undefined && entry.kind !== 'exclusive'; entry = this.#peek()) {
+        this.#take().reject(copyOf(error))
+      }
       return
     }
-    this.#runGroup(count)
+    this.#runGroup()
   }
 
-  /** Runs statements in the open transaction, for one breath of the event loop at most, and commits. */
-  #runGroup(count: number): void {
+  /** Runs entries in the open transaction, as long as the event loop may be blocked, and commits. */
+  #runGroup(): void {
     const start = performance.now()
-    const done: { write: Write; result: unknown }[] = []
-    const again: Write[] = []
+    const done: { entry: Entry; result: unknown }[] = []
+    const again: Entry[] = []
     // What has to be done again comes before its followers, so the group ends there.
-    for (let i = 0; i < count && again.length === 0 && this.#connection.inTransaction && performance.now() - start < BREATH; i++) {
-      const write = this.#take(1)[0] as Write
+    while (again.length === 0 && this.#connection.inTransaction && performance.now() - start < MAX_BLOCKING_TIME) {
+      const next = this.#peek()
+      if (next === undefined || next.kind === 'exclusive') break
+      const entry = this.#take()
       try {
-        if (this.#mayShare(write)) done.push({ write, result: this.#perform(write) })
-        else again.push(write)
+        if (!this.#mayShare(entry)) again.push(entry)
+        else done.push({ entry, result: entry.kind === 'batch' ? this.#performInSavepoint(entry) : this.#perform(entry) })
       } catch (error) {
         // A constraint speaks for the statement alone. What else fails may do so for the company that it is in.
-        if (nativeCode(error).startsWith('SQLITE_CONSTRAINT')) write.reject(sqliteError(error))
-        else again.push(write)
+        if (nativeCode((error as DatabaseError).cause ?? error).startsWith('SQLITE_CONSTRAINT')) entry.reject(sqliteError(error))
+        else again.push(entry)
       }
     }
     try {
       this.#connection.exec('COMMIT')
-      for (const { write, result } of done) write.resolve(result)
+      for (const { entry, result } of done) entry.resolve(result)
     } catch {
       // One statement undid the others (ON CONFLICT ROLLBACK, a full disk, a deferred foreign key): each for itself.
       if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK')
-      again.unshift(...done.map(({ write }) => write))
+      again.unshift(...done.map(({ entry }) => entry))
     }
     this.#onChange()
-    for (const write of again) write.share = 'single'
-    this.#waiting.unshift(...again)
+    this.#retries.push(...again)
   }
 
-  /** BEGIN, COMMIT and the like must not reach into the transaction of others: they neither write nor return rows. */
-  #mayShare({ text }: Write): boolean {
-    const { isReader, isReadonly } = this.#connection.prepare(text)
-    return isReader || !isReadonly
+  /** A statement that neither writes nor returns rows, such as VACUUM or ATTACH, must not reach into the transaction of others. */
+  #mayShare({ statements }: Entry): boolean {
+    return statements.every(({ text }) => {
+      const { isReader, isReadonly } = this.#connection.prepare(text)
+      return isReader || !isReadonly
+    })
   }
 
-  #perform({ text, values, wantsRows }: Write): unknown {
-    return wantsRows ? this.#connection.all(text, values) : this.#connection.run(text, values)
+  #perform({ kind, statements }: Entry): unknown {
+    if (kind === 'batch') return this.#performEach(statements)
+    const { text, values } = statements[0] as BoundStatement
+    return kind === 'rows' ? this.#connection.all(text, values) : this.#connection.run(text, values)
+  }
+
+  #performEach(statements: readonly BoundStatement[]): Row[][] {
+    return statements.map(statement => {
+      try {
+        return this.#connection.all(statement.text, statement.values)
+      } catch (error) {
+        throw withStatement(sqliteError(error, statement.text), statement)
+      }
+    })
+  }
+
+  /** A batch that fails must leave nothing in the transaction that it shares. */
+  #performInSavepoint({ statements }: Entry): Row[][] {
+    this.#connection.exec('SAVEPOINT duolect_batch')
+    try {
+      return this.#performEach(statements)
+    } catch (error) {
+      if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK TO duolect_batch')
+      throw error
+    } finally {
+      if (this.#connection.inTransaction) this.#connection.exec('RELEASE duolect_batch')
+    }
   }
 }

@@ -1,30 +1,7 @@
-/** Values of SQLite: how parameters are bound, and how rows are decoded by their columns' declared types. */
+/** Values of SQLite: how rows are decoded by their columns' declared types. */
 import type { Row } from '../../adapter.ts'
 import { DatabaseError } from '../../errors.ts'
-import type { BoundStatement } from '../../statement.ts'
-import { parseTimestamp, toInteger, toScalar } from '../../values.ts'
-
-/** What better-sqlite3 binds. */
-export type SqliteValue = null | number | bigint | string | Uint8Array
-
-/**
- * Returns the values for the statement's placeholders.
- *
- * @throws DatabaseError `invalid_parameter`
- */
-export function encode({ statement, values }: BoundStatement): SqliteValue[] {
-  const { uses } = statement
-  const encoded: SqliteValue[] = new Array(uses.length)
-  for (let i = 0; i < uses.length; i++) {
-    const use = uses[i] as number
-    const value = toScalar(values[use], statement, use)
-    // better-sqlite3 binds each number as a float, which a column of texts would keep as "5.0".
-    if (typeof value === 'number') encoded[i] = Number.isSafeInteger(value) ? BigInt(value) : value
-    else if (typeof value === 'boolean') encoded[i] = value ? 1n : 0n
-    else encoded[i] = value
-  }
-  return encoded
-}
+import { parseTimestamp, toInteger } from '../../values.ts'
 
 /** A column of a result, as better-sqlite3 describes it. */
 export interface ColumnDefinition {
@@ -43,6 +20,8 @@ export interface ColumnDefinition {
  */
 export interface DecodePlan {
   readonly columns: readonly string[]
+  /** True if two columns share a name, so that a row cannot hold both. */
+  readonly hasDuplicates: boolean
   /** Whether a column could hold an integer that a number cannot. */
   readonly mayHoldIntegers: boolean
   decode(rows: readonly unknown[][]): Row[] | undefined
@@ -69,8 +48,10 @@ export function decodePlan(columns: readonly ColumnDefinition[]): DecodePlan {
   const readers = columns.map((column, i) => readerFor(decoders[i] as Decoder, column))
   const build = rowBuilder(columns, decoders)
   const state = { isRounded: false }
+  const names = columns.map(({ name }) => name)
   return {
-    columns: columns.map(({ name }) => name),
+    columns: names,
+    hasDuplicates: new Set(names).size < names.length,
     mayHoldIntegers: decoders.some(decoder => decoder !== 'none'),
     decode(rows) {
       state.isRounded = false

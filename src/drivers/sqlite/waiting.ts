@@ -6,8 +6,8 @@ function pause(milliseconds: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, milliseconds))
 }
 
-/** Resolves after the event loop has run. */
-export function turn(): Promise<void> {
+/** Resolves in the next turn of the event loop. */
+export function nextTurn(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
 }
 
@@ -38,23 +38,27 @@ export async function whenUnlocked<T>(limit: number, work: () => T, sql?: string
   }
 }
 
-/** How long calls that never leave this turn may keep the event loop to themselves, in ms. */
-export const BREATH = 10
+/** How long calls that never leave a turn of the event loop may block it, in ms. */
+export const MAX_BLOCKING_TIME = 10
 
-/** Lets the event loop run now and then: a long chain of awaited calls would otherwise never leave its turn. */
-export class Breath {
+/** Tells when the event loop has to run: a long chain of awaited calls would otherwise never leave its turn. */
+export class TurnClock {
   #turnBegan: number | undefined
 
-  /** Whether the event loop must run before more work is done. Told of the first call of each turn. */
-  isDue(onNewTurn: () => void): boolean {
+  /**
+   * Returns true if the turn has lasted for `MAX_BLOCKING_TIME`.
+   *
+   * @param onNewTurn called at the first call of each turn
+   */
+  isOverdue(onNewTurn?: () => void): boolean {
     if (this.#turnBegan === undefined) {
       this.#turnBegan = performance.now()
       setImmediate(() => {
         this.#turnBegan = undefined
       })
-      onNewTurn()
+      onNewTurn?.()
       return false
     }
-    return performance.now() - this.#turnBegan > BREATH
+    return performance.now() - this.#turnBegan > MAX_BLOCKING_TIME
   }
 }

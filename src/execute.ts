@@ -1,0 +1,110 @@
+/**
+ * Runs statements on an adapter, or on the session of a transaction: traced, with errors that know their statement and
+ * whose stack leads to the caller. Handles, the key-value store and the users table all send statements through here.
+ */
+import type { Adapter, BoundStatement, Executor, Row, RunResult, TransactionOptions } from './adapter.ts'
+import { atCaller, DatabaseError, withStatement } from './errors.ts'
+import { isTraced, trace } from './tracing.ts'
+
+/** What statements run on: an adapter, or a session of it, which cannot begin another transaction. */
+export type Runner = Executor & Pick<Adapter, 'dialect' | 'isInProcess'> & Partial<Pick<Adapter, 'begin'>>
+
+/** The one row, for `one()`. */
+export function oneOf<T>(rows: readonly Row[]): T {
+  if (rows.length === 1) return rows[0] as T
+  throw rows.length === 0
+    ? new DatabaseError('no_data_found', 'one() expected one row, got none; where it may be missing, use maybeOne().')
+    : new DatabaseError('too_many_rows', `one() expected one row, got ${rows.length}; for several, use all().`)
+}
+
+/** The one row or undefined, for `maybeOne()`. */
+export function maybeOneOf<T>(rows: readonly Row[]): T | undefined {
+  if (rows.length <= 1) return rows[0] as T | undefined
+  throw new DatabaseError('too_many_rows', `maybeOne() expected one row or none, got ${rows.length}; for several, use all().`)
+}
+
+/** Runs a statement and returns what `pick` makes of its rows. */
+export function queryRows<T>(runner: Runner, statement: BoundStatement, pick: (rows: Row[]) => T): Promise<T> {
+  return settle(runner, statement, () => runner.query(statement), pick)
+}
+
+/** Runs a statement whose rows do not matter. */
+export function executeStatement(runner: Runner, statement: BoundStatement): Promise<RunResult> {
+  return settle(runner, statement, () => runner.execute(statement), same)
+}
+
+/** Runs a script. */
+export function executeScript(runner: Runner, text: string): Promise<void> {
+  return settle(runner, { text, values: [], parameters: undefined }, () => runner.script(text), same)
+}
+
+/** Runs statements as one transaction, or as a part of the one that `runner` is a session of. */
+export function executeBatch(runner: Runner & Pick<Adapter, 'batch'>, statements: readonly BoundStatement[]): Promise<Row[][]> {
+  if (runner.begin === undefined) return queryEach(runner, statements)
+  if (runner.batch === undefined) return inTransaction(runner, {}, tx => queryEach(tx, statements))
+  const text = statements.map(statement => statement.text).join(';\n')
+  return settle(runner, { text, values: [], parameters: undefined }, () => runner.batch?.(statements) as Promise<Row[][]>, same)
+}
+
+/** Sends the statements one behind the other, and waits for all answers; the first failure counts. */
+async function queryEach(runner: Runner, statements: readonly BoundStatement[]): Promise<Row[][]> {
+  const answers: Promise<Row[]>[] = []
+  for (const statement of statements) {
+    const answer = queryRows(runner, statement, same)
+    answers.push(answer)
+    // In this process the answer is there as soon as the statement has run, and nothing must run behind a failure.
+    if (runner.isInProcess) await answer
+    // The failure of a later statement is a consequence of an earlier one's.
+    else answer.catch(() => undefined)
+  }
+  try {
+    return await Promise.all(answers)
+  } catch (error) {
+    await Promise.allSettled(answers)
+    throw atCaller(error)
+  }
+}
+
+/** Runs `body` in a transaction of its own: commits when it returns, rolls back when it throws. */
+export async function inTransaction<T>(runner: Runner, options: TransactionOptions, body: (tx: Runner) => Promise<T>): Promise<T> {
+  const session = await (runner as Adapter).begin(options)
+  try {
+    const result = await body({
+      dialect: runner.dialect,
+      isInProcess: runner.isInProcess,
+      query: statement => session.query(statement),
+      execute: statement => session.execute(statement),
+      stream: statement => session.stream(statement),
+      script: text => session.script(text)
+    })
+    await session.commit()
+    return result
+  } catch (error) {
+    // After a commit() that failed there is nothing to roll back, and the session knows.
+    await session.rollback()
+    throw error
+  }
+}
+
+/** Does a driver's work and returns what `pick` makes of its result. The promise rejects with an error for the caller. */
+export function settle<R, T>(runner: Runner, statement: BoundStatement, work: () => R | Promise<R>, pick: (result: R) => T): Promise<T> {
+  try {
+    const result = isTraced() ? trace(runner.dialect, statement.text, work) : work()
+    return result instanceof Promise ? settleLater(result, statement, pick) : Promise.resolve(pick(result))
+  } catch (error) {
+    return Promise.reject(atCaller(withStatement(error, statement)))
+  }
+}
+
+async function settleLater<R, T>(result: Promise<R>, statement: BoundStatement, pick: (result: R) => T): Promise<T> {
+  try {
+    return pick(await result)
+  } catch (error) {
+    throw atCaller(withStatement(error, statement))
+  }
+}
+
+/** The result itself. */
+export function same<T>(result: T): T {
+  return result
+}

@@ -1,0 +1,378 @@
+/**
+ * Handles: every public call, written once. A database and a transaction differ in when a call is allowed and in what
+ * `transaction()` does; all else is `BaseHandle`.
+ */
+import type { Adapter, BoundStatement, Dialect, Row, RunResult, TransactionOptions } from './adapter.ts'
+import { atCaller, closedError, DatabaseError } from './errors.ts'
+import { executeBatch, executeScript, executeStatement, maybeOneOf, oneOf, queryRows, type Runner, same, settle } from './execute.ts'
+import { type KeyValueStore, Store } from './kvs/kvs.ts'
+import { assertOutside } from './scope.ts'
+import type { Sql } from './sql.ts'
+import { bind, type Query, type QueryParameters, scriptOf } from './statement.ts'
+import { checkTransaction, runTransaction, type TransactionSession } from './transaction.ts'
+import { putUser, type User, type UserInput } from './users.ts'
+
+// So that the types of this package compile where the compiler's library has no `Symbol.asyncDispose`.
+declare global {
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol
+  }
+}
+
+/** A query of `batch()`: a template, a string without parameters, or a string with its parameters. */
+export type BatchQuery = Query | readonly [sql: string, parameters: QueryParameters]
+
+/**
+ * What runs statements: a database or a transaction. A module that takes a `Handle` works on both.
+ *
+ * Each method rejects with a `DatabaseError`. A missing, unexpected or `undefined` parameter is `invalid_parameter`,
+ * before anything is sent. Values are taken when the call is made; changing an object or a Buffer later has no effect.
+ */
+export interface Handle {
+  readonly dialect: Dialect
+  /** The key-value store. */
+  readonly kvs: KeyValueStore
+  /** Returns all rows, in the order in which the database gave them. */
+  all<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T[]>
+  /** Returns the one row. Fails with `no_data_found` or `too_many_rows` when there is another number of them. */
+  one<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T>
+  /** Returns the one row, or `undefined` without one. Fails with `too_many_rows` when there are more. */
+  maybeOne<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T | undefined>
+  /** Runs a statement whose rows do not matter, and returns the number of rows that it changed. */
+  run(query: Query, parameters?: QueryParameters): Promise<RunResult>
+  /**
+   * Runs several statements, all or none, and returns the rows of each. On a database they are a transaction of their
+   * own: one round trip on Postgres, a part of the shared commit on SQLite.
+   *
+   * @example
+   * await db.batch([sql`DELETE FROM marks`, ['INSERT INTO marks (id) VALUES ($1)', [1]]])
+   */
+  batch<T extends object = Row>(queries: readonly BatchQuery[]): Promise<T[][]>
+  /**
+   * Yields the rows of a statement that reads, in bounded memory. The rows are those of the moment when the
+   * loop began. Leaving the loop early frees what it held.
+   */
+  iterate<T extends object = Row>(query: Query, parameters?: QueryParameters): AsyncIterable<T>
+  /** Runs a script of several statements, a string or a template without values: all of it, or on an error none. */
+  exec(script: string | Sql): Promise<void>
+  /** Inserts a user, or updates the fields that are given; returns the stored row. */
+  saveUser(user: UserInput): Promise<User>
+  /**
+   * Runs `body` in a transaction: commits when it returns, rolls back when it throws, and returns or throws
+   * the same. Inside a transaction it nests as a savepoint, which takes no options.
+   *
+   * Inside the body, only the handle that the body gets may be used; another is `wrong_handle`. That handle fails
+   * after the body has ended.
+   */
+  transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T>
+}
+
+/** The handle of a transaction. */
+export interface Transaction extends Handle {}
+
+/** What `createDatabase` returns. Every call opens the database on first use. */
+export interface Database extends Handle {
+  /** The SQLite file's path, or the Postgres URL without its password. */
+  readonly location: string
+  /** Opens the database, creates its tables, and returns this handle. A failed opening is not remembered. */
+  get(): Promise<Database>
+  /** Waits for what runs, then closes. Closing again does nothing; any other call afterwards is `closed`. */
+  close(): Promise<void>
+  /** Closes the database, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** The adapter of a database: opened on first use. */
+export interface OpeningAdapter extends Adapter {
+  /** Opens it, if that was not done before. */
+  open(): Promise<unknown>
+}
+
+/** A loop over `iterate()`. */
+interface RowLoop {
+  /** True while the loop waits for rows. */
+  isWaiting: boolean
+  /** Number of rows that the loop has taken. */
+  rowsTaken: number
+  /** True if `close()` has ended it. */
+  isEnded: boolean
+  /** Frees what it holds. */
+  end(): Promise<unknown>
+}
+
+abstract class BaseHandle<R extends Runner> implements Handle {
+  readonly dialect: Dialect
+  /** @internal What the statements run on. */
+  readonly runner: R
+  protected readonly loops = new Set<RowLoop>()
+
+  constructor(runner: R) {
+    this.dialect = runner.dialect
+    this.runner = runner
+  }
+
+  abstract get kvs(): KeyValueStore
+  abstract transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T>
+  /** @internal Fails when no call may be made now. */
+  abstract assertUsable(): void
+
+  all<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T[]> {
+    return this.#query(query, parameters, same) as Promise<T[]>
+  }
+
+  one<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T> {
+    return this.#query<T>(query, parameters, oneOf)
+  }
+
+  maybeOne<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T | undefined> {
+    return this.#query<T | undefined>(query, parameters, maybeOneOf)
+  }
+
+  #query<T>(query: Query, parameters: QueryParameters | undefined, pick: (rows: Row[]) => T): Promise<T> {
+    try {
+      this.assertUsable()
+      return queryRows(this.runner, bind(query, parameters, this.dialect), pick)
+    } catch (error) {
+      return Promise.reject(atCaller(error))
+    }
+  }
+
+  run(query: Query, parameters?: QueryParameters): Promise<RunResult> {
+    try {
+      this.assertUsable()
+      return executeStatement(this.runner, bind(query, parameters, this.dialect))
+    } catch (error) {
+      return Promise.reject(atCaller(error))
+    }
+  }
+
+  batch<T extends object = Row>(queries: readonly BatchQuery[]): Promise<T[][]> {
+    try {
+      this.assertUsable()
+      if (!Array.isArray(queries)) {
+        throw new DatabaseError('invalid_parameter', `batch() expects an array of queries, got ${typeof queries}.`)
+      }
+      if (queries.length === 0) return Promise.resolve([])
+      const statements = queries.map((query, i) => this.#bindBatchQuery(query, i))
+      return executeBatch(this.runner, statements) as Promise<T[][]>
+    } catch (error) {
+      return Promise.reject(atCaller(error))
+    }
+  }
+
+  #bindBatchQuery(query: BatchQuery, i: number): BoundStatement {
+    try {
+      if (!Array.isArray(query)) return bind(query as Query, undefined, this.dialect)
+      if (query.length !== 2 || typeof query[0] !== 'string') {
+        throw new DatabaseError('invalid_parameter', 'Expected a template, a string, or [string, parameters].')
+      }
+      return bind(query[0], query[1], this.dialect)
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error
+      throw new DatabaseError(error.code, `Query ${i + 1} of batch(): ${error.message}`, { sql: error.sql })
+    }
+  }
+
+  iterate<T extends object = Row>(query: Query, parameters?: QueryParameters): AsyncGenerator<T, void, undefined> {
+    try {
+      this.assertUsable()
+      return this.#rows<T>(bind(query, parameters, this.dialect))
+    } catch (error) {
+      return failing(atCaller(error))
+    }
+  }
+
+  async *#rows<T>(statement: BoundStatement): AsyncGenerator<T, void, undefined> {
+    // The loop may begin long after the call.
+    this.assertUsable()
+    const portions = this.runner.stream(statement)[Symbol.asyncIterator]()
+    const loop: RowLoop = { isWaiting: true, rowsTaken: 0, isEnded: false, end: async () => portions.return?.() }
+    this.loops.add(loop)
+    try {
+      while (true) {
+        loop.isWaiting = true
+        const portion = await settle(this.runner, statement, () => portions.next(), same)
+        loop.isWaiting = false
+        if (portion.done) return
+        for (const row of portion.value) {
+          loop.rowsTaken++
+          yield row as T
+          if (loop.isEnded) throw closedError()
+        }
+      }
+    } finally {
+      this.loops.delete(loop)
+      await loop.end()
+    }
+  }
+
+  exec(script: string | Sql): Promise<void> {
+    try {
+      this.assertUsable()
+      return executeScript(this.runner, scriptOf(script, this.dialect))
+    } catch (error) {
+      return Promise.reject(atCaller(error))
+    }
+  }
+
+  saveUser(user: UserInput): Promise<User> {
+    try {
+      this.assertUsable()
+      return putUser(this.runner, user)
+    } catch (error) {
+      return Promise.reject(atCaller(error))
+    }
+  }
+}
+
+/** An iteration that fails at its first step, as a rejected promise does when it is awaited. */
+// biome-ignore lint/correctness/useYield: the type is that of an iteration
+async function* failing(error: unknown): AsyncGenerator<never, void, undefined> {
+  throw error
+}
+
+// The database --------------------------------------------------------------------------------------------------
+
+/** After this time without taking a row, `close()` takes a loop for abandoned, in ms. */
+const ABANDONED_AFTER = 1_000
+
+/** What a handle needs to know beside its adapter. */
+export interface HandleOptions {
+  readonly location: string
+  readonly maxValueBytes: number
+  /** ms after which a transaction whose body runs no statement is rolled back; 0 for no limit. */
+  readonly idleLimit: number
+}
+
+export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Database {
+  readonly location: string
+  readonly kvs: Store
+  readonly #options: HandleOptions
+  readonly #transactions = new Set<Promise<unknown>>()
+  #closing: Promise<void> | undefined
+
+  constructor(adapter: OpeningAdapter, options: HandleOptions) {
+    super(adapter)
+    this.location = options.location
+    this.#options = options
+    this.kvs = new Store(adapter, options.maxValueBytes, () => this.assertUsable())
+  }
+
+  assertUsable(): void {
+    if (this.#closing !== undefined) throw closedError()
+    assertOutside(this.runner)
+  }
+
+  async get(): Promise<Database> {
+    this.assertUsable()
+    try {
+      await this.runner.open()
+      return this
+    } catch (error) {
+      throw atCaller(error)
+    }
+  }
+
+  async transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options: TransactionOptions = {}): Promise<T> {
+    this.assertUsable()
+    checkTransaction(body, options)
+    const work = this.#transaction(body, options)
+    this.#transactions.add(work)
+    try {
+      return await work
+    } finally {
+      this.#transactions.delete(work)
+    }
+  }
+
+  async #transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options: TransactionOptions): Promise<T> {
+    // The store's calls that were made before take effect before.
+    if (!this.kvs.isIdle) await this.kvs.flush()
+    const { idleLimit, maxValueBytes } = this.#options
+    return runTransaction(this.runner, options, idleLimit, session => runBody(session, maxValueBytes, body))
+  }
+
+  close(): Promise<void> {
+    if (this.#closing === undefined) {
+      try {
+        assertOutside(this.runner)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+      this.#closing = this.#close()
+    }
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.kvs.flush()
+    await Promise.allSettled(this.#transactions)
+    await this.#endLoops()
+    await this.runner.close()
+  }
+
+  /** Waits for loops that go on. One that was left without `return()` would be waited for for ever, so it is ended. */
+  async #endLoops(): Promise<void> {
+    const seen = new Map<RowLoop, { rowsTaken: number; at: number }>()
+    while (this.loops.size > 0) {
+      for (const loop of this.loops) {
+        const last = seen.get(loop)
+        if (last === undefined || loop.isWaiting || last.rowsTaken !== loop.rowsTaken) {
+          seen.set(loop, { rowsTaken: loop.rowsTaken, at: performance.now() })
+        } else if (performance.now() - last.at >= ABANDONED_AFTER) {
+          loop.isEnded = true
+          this.loops.delete(loop)
+          await loop.end()
+        }
+      }
+      await new Promise(resolve => setTimeout(resolve, 10))
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+// A transaction -------------------------------------------------------------------------------------------------
+
+/** Runs the body of a transaction or a savepoint, and waits for what it asked of the store and did not await. */
+async function runBody<T>(session: TransactionSession, maxValueBytes: number, body: (tx: Transaction) => T | PromiseLike<T>): Promise<T> {
+  const tx = new TransactionHandle(session, maxValueBytes)
+  const result = await body(tx)
+  await tx.flush()
+  return result
+}
+
+class TransactionHandle extends BaseHandle<TransactionSession> implements Transaction {
+  readonly #maxValueBytes: number
+  #store: Store | undefined
+
+  constructor(session: TransactionSession, maxValueBytes: number) {
+    super(session)
+    this.#maxValueBytes = maxValueBytes
+  }
+
+  get kvs(): KeyValueStore {
+    this.#store ??= new Store(this.runner, this.#maxValueBytes, () => this.assertUsable())
+    return this.#store
+  }
+
+  assertUsable(): void {
+    this.runner.assertUsable()
+  }
+
+  async transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options: TransactionOptions = {}): Promise<T> {
+    this.assertUsable()
+    checkTransaction(body, options)
+    if (Object.values(options).some(value => value !== undefined)) {
+      throw new DatabaseError('invalid_parameter', 'A nested transaction has no options of its own; give them to the outermost.')
+    }
+    if (this.#store !== undefined) await this.flush()
+    return this.runner.savepoint(session => runBody(session, this.#maxValueBytes, body))
+  }
+
+  async flush(): Promise<void> {
+    await this.#store?.flush()
+  }
+}

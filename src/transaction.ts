@@ -1,0 +1,281 @@
+/** Transactions on any adapter: their options, their attempts, what is refused in them, and their savepoints. */
+import type { Adapter, BoundStatement, Dialect, Executor, Row, RunResult, Session, TransactionOptions } from './adapter.ts'
+import { atCaller, DatabaseError } from './errors.ts'
+import { runInScope } from './scope.ts'
+
+const ISOLATIONS: readonly unknown[] = [undefined, 'read committed', 'repeatable read', 'serializable']
+const OPTIONS: readonly string[] = ['isolation', 'readOnly', 'retries']
+
+/**
+ * Checks what `transaction()` was given.
+ *
+ * @throws DatabaseError `invalid_parameter`
+ */
+export function checkTransaction(body: unknown, options: TransactionOptions): void {
+  if (typeof body !== 'function') {
+    throw new DatabaseError('invalid_parameter', `transaction() expects a function of the transaction's handle, got ${typeof body}.`)
+  }
+  if (typeof options !== 'object' || options === null) {
+    throw new DatabaseError('invalid_parameter', 'transaction() expects its options as an object.')
+  }
+  const unknown = Object.keys(options).find(name => !OPTIONS.includes(name))
+  if (unknown !== undefined) {
+    throw new DatabaseError('invalid_parameter', `transaction() has no option "${unknown}"; it has ${OPTIONS.join(', ')}.`)
+  }
+  if (!ISOLATIONS.includes(options.isolation)) {
+    throw new DatabaseError(
+      'invalid_parameter',
+      `transaction() expects isolation to be 'read committed', 'repeatable read' or 'serializable', got ${JSON.stringify(options.isolation)}.`
+    )
+  }
+  if (options.readOnly !== undefined && typeof options.readOnly !== 'boolean') {
+    throw new DatabaseError('invalid_parameter', 'transaction() expects readOnly to be true or false.')
+  }
+  if (options.retries !== undefined && !(Number.isInteger(options.retries) && options.retries >= 0)) {
+    throw new DatabaseError('invalid_parameter', 'transaction() expects retries to be a whole number from 0.')
+  }
+}
+
+/**
+ * Runs `body` in a transaction, and again after a failure that is worth a repetition, as often as `options.retries` says.
+ *
+ * @param idleLimit ms after which a transaction whose body runs no statement is rolled back; 0 for no limit
+ */
+export async function runTransaction<T>(
+  adapter: Adapter,
+  options: TransactionOptions,
+  idleLimit: number,
+  body: (session: TransactionSession) => Promise<T>
+): Promise<T> {
+  for (let retriesLeft = options.retries ?? 0; ; retriesLeft--) {
+    try {
+      return await attempt(adapter, options, idleLimit, body)
+    } catch (error) {
+      if (retriesLeft <= 0 || !isWorthRepeating(error)) throw error
+      await new Promise(resolve => setTimeout(resolve, Math.random() * 20))
+    }
+  }
+}
+
+function isWorthRepeating(error: unknown): boolean {
+  return error instanceof DatabaseError && (error.code === 'serialization_failure' || error.code === 'deadlock_detected')
+}
+
+async function attempt<T>(
+  adapter: Adapter,
+  options: TransactionOptions,
+  idleLimit: number,
+  body: (session: TransactionSession) => Promise<T>
+): Promise<T> {
+  const session = await adapter.begin(options).catch(rethrowAtCaller)
+  const activity: Activity = { running: 0, idleSince: Date.now(), isOver: false }
+  const transaction = new TransactionSession(adapter, session, activity, 0)
+  const limit = new IdleLimit(idleLimit, activity)
+  try {
+    const result = await Promise.race([runInScope(adapter, () => body(transaction)), limit.exceeded])
+    transaction.assertComplete()
+    activity.isOver = true
+    await session.commit().catch(rethrowAtCaller)
+    return result
+  } catch (error) {
+    activity.isOver = true
+    // After a commit() that failed there is nothing to roll back, and the session knows.
+    await session.rollback()
+    throw error
+  } finally {
+    limit.clear()
+  }
+}
+
+function rethrowAtCaller(error: unknown): never {
+  throw atCaller(error)
+}
+
+/** What a transaction does, its savepoints included. */
+interface Activity {
+  /** Number of statements that are not answered. */
+  running: number
+  /** When the last statement was answered, in ms since 1970. */
+  idleSince: number
+  /** True from COMMIT or ROLLBACK on. */
+  isOver: boolean
+}
+
+/** The session of a transaction or of a savepoint in it. Refuses what the two databases would treat differently. */
+export class TransactionSession implements Executor {
+  readonly dialect: Dialect
+  readonly isInProcess: boolean
+  readonly #session: Session
+  readonly #activity: Activity
+  readonly #depth: number
+  #hasEnded = false
+  /** The savepoint that is open in this one. */
+  #child: TransactionSession | undefined
+  /** The first error of a statement. Postgres refuses what follows it, so that SQLite must not accept it. */
+  #failure: unknown
+
+  constructor(
+    { dialect, isInProcess = false }: Pick<Adapter, 'dialect' | 'isInProcess'>,
+    session: Session,
+    activity: Activity,
+    depth: number
+  ) {
+    this.dialect = dialect
+    this.isInProcess = isInProcess
+    this.#session = session
+    this.#activity = activity
+    this.#depth = depth
+  }
+
+  /** Fails when no statement may run now. */
+  assertUsable(): void {
+    this.#assertAlive()
+    if (this.#child !== undefined) {
+      throw new DatabaseError(
+        'wrong_handle',
+        'A nested transaction of this handle is open; use the handle that its body gets, and await it before you go on here.'
+      )
+    }
+    this.#assertIntact()
+  }
+
+  /** Fails when what was done cannot be committed. */
+  assertComplete(): void {
+    if (this.#child !== undefined) {
+      throw new DatabaseError(
+        'wrong_handle',
+        'A nested transaction is still open at the end of its outer one; await it inside of the body.'
+      )
+    }
+    this.#assertIntact()
+  }
+
+  #assertAlive(): void {
+    if (this.#hasEnded || this.#activity.isOver) {
+      throw new DatabaseError('wrong_handle', 'The transaction of this handle has ended; await everything inside of its body.')
+    }
+  }
+
+  #assertIntact(): void {
+    if (this.#failure === undefined) return
+    throw new DatabaseError(
+      'in_failed_sql_transaction',
+      'A statement of this transaction failed, so it can only be rolled back; let the error leave the body, or run what ' +
+        `may fail inside tx.transaction().${this.#failure instanceof DatabaseError ? ` The failure was: ${this.#failure.message}` : ''}`,
+      { cause: this.#failure }
+    )
+  }
+
+  query(statement: BoundStatement): Row[] | Promise<Row[]> {
+    return this.#track(() => this.#session.query(statement))
+  }
+
+  execute(statement: BoundStatement): RunResult | Promise<RunResult> {
+    return this.#track(() => this.#session.execute(statement))
+  }
+
+  stream(statement: BoundStatement): AsyncIterable<Row[]> {
+    const portions = this.#session.stream(statement)[Symbol.asyncIterator]()
+    const tracked: AsyncIterator<Row[]> = {
+      next: async () => this.#track(() => portions.next()),
+      return: async () => (await portions.return?.()) ?? { done: true, value: undefined }
+    }
+    return { [Symbol.asyncIterator]: () => tracked }
+  }
+
+  async script(text: string): Promise<void> {
+    await this.#track(() => this.#session.script(text))
+  }
+
+  /** Runs `body` in a savepoint: what it did is undone when it throws. */
+  async savepoint<T>(body: (session: TransactionSession) => Promise<T>): Promise<T> {
+    const name = `duolect_${this.#depth + 1}`
+    const child = new TransactionSession(this, this.#session, this.#activity, this.#depth + 1)
+    this.#child = child
+    try {
+      await this.#session.script(`SAVEPOINT ${name}`)
+      return await this.#inSavepoint(name, child, body)
+    } finally {
+      this.#child = undefined
+    }
+  }
+
+  async #inSavepoint<T>(name: string, child: TransactionSession, body: (session: TransactionSession) => Promise<T>): Promise<T> {
+    try {
+      const result = await body(child)
+      child.assertComplete()
+      child.#assertAlive()
+      await this.#session.script(`RELEASE ${name}`)
+      return result
+    } catch (error) {
+      if (!this.#activity.isOver) await this.#session.script(`ROLLBACK TO ${name}; RELEASE ${name}`)
+      throw error
+    } finally {
+      child.#hasEnded = true
+    }
+  }
+
+  /** Does a statement's work. Its failure fails the transaction. */
+  #track<T>(work: () => T | Promise<T>): T | Promise<T> {
+    this.assertUsable()
+    this.#activity.running++
+    let result: T | Promise<T>
+    try {
+      result = work()
+    } catch (error) {
+      this.#settled(error)
+      throw error
+    }
+    if (result instanceof Promise) return this.#trackLater(result)
+    this.#settled(undefined)
+    return result
+  }
+
+  async #trackLater<T>(result: Promise<T>): Promise<T> {
+    try {
+      const value = await result
+      this.#settled(undefined)
+      return value
+    } catch (error) {
+      this.#settled(error)
+      throw error
+    }
+  }
+
+  #settled(failure: unknown): void {
+    this.#activity.running--
+    this.#activity.idleSince = Date.now()
+    this.#failure ??= failure
+  }
+}
+
+/** Ends a transaction whose body does nothing for too long: it would hold its locks for ever. */
+class IdleLimit {
+  readonly exceeded: Promise<never>
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(milliseconds: number, activity: Activity) {
+    this.exceeded = new Promise((_, reject) => {
+      if (milliseconds === 0) return
+      const look = () => {
+        const left = activity.running > 0 ? milliseconds : activity.idleSince + milliseconds - Date.now()
+        if (left > 0) {
+          this.#timer = setTimeout(look, left)
+          return
+        }
+        reject(
+          new DatabaseError(
+            'idle_in_transaction_session_timeout',
+            `The transaction was rolled back: its body ran no statement for ${milliseconds} ms (timeouts.query). ` +
+              'Do slow work before or after the transaction.'
+          )
+        )
+      }
+      this.#timer = setTimeout(look, milliseconds)
+    })
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer)
+  }
+}
