@@ -87,6 +87,19 @@ describe('The package', () => {
     assert.deepEqual(used, { status: 0, output: RESULT })
   })
 
+  test('has errors that name themselves, when they are printed too', () => {
+    const folder = project('errors', ['better-sqlite3'])
+    const source = `
+      import { createDatabase, DatabaseError } from 'duolect'
+      const db = createDatabase(':memory:')
+      const error = await db.all('SELECT nothing').catch(error => error)
+      console.log(error.constructor.name, DatabaseError.name, error instanceof DatabaseError)
+      console.log(error)`
+    const { status, output } = run(folder, source)
+    assert.equal(status, 0, output)
+    assert.match(output, /^DatabaseError DatabaseError true\nDatabaseError: no such column: nothing\n/)
+  })
+
   for (const [missing, env] of [
     ['better-sqlite3', { DATABASE: '' }],
     ['pg', { DATABASE: 'postgres', DATABASE_URL: 'postgres://127.0.0.1:1/db' }]
@@ -119,6 +132,7 @@ describe('The package', () => {
         const role: string | null | undefined = await kvs.get<string>('user', 'role')
         const moved: string = await db.transaction(async tx => {
           await tx.kvs.set('a', 1)
+          await tx.batch([['SELECT $1', [1]]])
           await tx.transaction(inner => inner.run('DELETE FROM users'))
           return 'moved'
         })

@@ -327,6 +327,241 @@ onEachDatabase('The sql tag', database => {
     )
   })
 
+  // A fragment is no text ----------------------------------------------------------------------------------------
+
+  for (const [title, use] of [
+    ['joined into a template string', (fragment: unknown) => `SELECT ${fragment}`],
+    ['added to a string', (fragment: unknown) => `SELECT ` + fragment],
+    ['joined in an array', (fragment: unknown) => [fragment, fragment].join(', ')],
+    ['written with toString()', (fragment: unknown) => (fragment as object).toString()],
+    ['written as JSON', (fragment: unknown) => JSON.stringify({ fragment })],
+    ['made a number', (fragment: unknown) => Number(fragment)]
+  ] as const) {
+    test(`a fragment is refused when it is ${title}`, () => {
+      assert.throws(() => use(sql`x = ${1}`), failsWith('invalid_parameter', /sql fragment.*Put it into a template: sql`… \$\{fragment\}`/))
+    })
+  }
+
+  test('a fragment is refused as a value, and so is an array that holds one', async () => {
+    const db = await database.open()
+    for (const [value, message] of [
+      [sql`1`, /\$1 is a sql fragment; put it into a template/],
+      [[sql`1`], /\$1 is an array of sql fragments; join them with sql\.join/],
+      [[1, [sql`1`]], /sql fragment stands where a value belongs/],
+      [{ a: sql`1` }, /sql fragment stands where a value belongs/]
+    ] as const) {
+      await assert.rejects(db.all('SELECT $1', [value]), failsWith('invalid_parameter', message))
+      await assert.rejects(db.all('SELECT :a', { a: value }), failsWith('invalid_parameter'))
+      await assert.rejects(db.kvs.set('k', value), failsWith('invalid_parameter', /sql fragment/))
+    }
+    await assert.rejects(db.all(sql`SELECT ${[sql`1`, sql`2`]}`), failsWith('invalid_parameter', /array of sql fragments; join them/))
+  })
+
+  test('a chain of 20 000 fragments works', async () => {
+    const db = await database.open()
+    let left = sql`SELECT 1 AS n`
+    let right = sql` AS n`
+    for (let i = 0; i < 20_000; i++) {
+      left = sql`${left} `
+      right = sql` ${right}`
+    }
+    assert.deepEqual(await db.one(left), { n: 1 })
+    assert.deepEqual(await db.one(sql`SELECT 1${right}`), { n: 1 })
+  })
+
+  test('a chain of more values than a statement takes is refused', async () => {
+    const db = await database.open()
+    let chain = sql`SELECT ${1}`
+    for (let i = 0; i < 40_000; i++) chain = sql`${chain}, ${i}`
+    await assert.rejects(db.all(chain), failsWith('invalid_parameter', /32766 parameters at most/))
+  })
+
+  // Joining -----------------------------------------------------------------------------------------------------
+
+  test('sql.join puts a fragment between fragments', async () => {
+    const db = await openWithRows()
+    const conditions = [sql`n > ${1}`, sql`n < ${4}`]
+    assert.equal(await names(db, sql`SELECT name FROM t WHERE ${sql.join([sql`TRUE`, ...conditions], sql` AND `)} ORDER BY n`), 'bc')
+    assert.equal(await names(db, sql`SELECT name FROM t WHERE ${sql.join([sql`TRUE`], sql` AND `)} ORDER BY n`), 'abcde')
+    assert.equal(await names(db, sql`SELECT name FROM t ORDER BY ${sql.join([sql.id('name'), sql`n`], sql` DESC, `)}`), 'edcba')
+  })
+
+  test('sql.join refuses an empty list, and says how to begin', () => {
+    assert.throws(
+      () => sql.join([], sql` AND `),
+      failsWith('invalid_parameter', /at least one fragment.*sql\.join\(\[sql`TRUE`, \.\.\.conditions\]/)
+    )
+  })
+
+  test('sql.join takes no text as its separator and no values as its pieces', () => {
+    assert.throws(() => sql.join([sql`1`], ' AND ' as never), failsWith('invalid_parameter', /separator as a sql fragment.*got string/))
+    assert.throws(() => sql.join(['n = 1'] as never, sql` AND `), failsWith('invalid_parameter', /for values use sql\.list\(\)/))
+    assert.throws(() => sql.join('n' as never, sql` AND `), failsWith('invalid_parameter'))
+  })
+
+  test('sql.list of fragments inserts many rows', async () => {
+    const db = await openWithRows()
+    const rows = [6, 7].map(n => sql`(${n}, ${`name ${n}`})`)
+    assert.deepEqual(await db.run(sql`INSERT INTO t (n, name) VALUES ${sql.list(rows)}`), { changes: 2 })
+    assert.deepEqual(await db.one('SELECT name FROM t WHERE n = 7'), { name: 'name 7' })
+  })
+
+  test('an array in IN is refused with the way out', async () => {
+    const db = await openWithRows()
+    const refused = failsWith('invalid_parameter', /is an array, which would be one value of the list.*sql\.list\(values\)/)
+    await assert.rejects(db.all(sql`SELECT n FROM t WHERE n IN (${[1, 2]})`), refused)
+    await assert.rejects(db.all('SELECT n FROM t WHERE n IN ($1)', [[1, 2]]), refused)
+    await assert.rejects(db.all('SELECT n FROM t WHERE n NOT IN (0, :ids)', { ids: [1, 2] }), refused)
+    await assert.rejects(db.all('SELECT n FROM t WHERE n = ANY ($1)', [[1, 2]]), refused)
+    assert.equal(await names(db, sql`SELECT name FROM t WHERE n IN (${sql.list([1, 2])}) ORDER BY n`), 'ab')
+    // In a subquery and in a function an array is JSON, as everywhere.
+    const json = database.dialect === 'sqlite' ? 'json_each($1)' : 'json_array_elements_text($1::JSON)'
+    assert.deepEqual(await db.all(`SELECT n FROM t WHERE CAST(n AS TEXT) IN (SELECT CAST(value AS TEXT) FROM ${json})`, [[1, 9]]), [
+      { n: 1 }
+    ])
+  })
+
+  // JSON, ids and time ------------------------------------------------------------------------------------------
+
+  test('sql.json stores what is JSON: strings, booleans and null too', async () => {
+    const db = await database.open()
+    await db.run(sql`CREATE TABLE documents (id ${sql.autoId}, document JSON)`)
+    const values = ['text', true, { a: [1] }, [1, 'b'], '{"a":1}']
+    for (const value of values) await db.run(sql`INSERT INTO documents (document) VALUES (${sql.json(value)})`)
+    const rows = await db.all<{ document: unknown }>('SELECT document FROM documents ORDER BY id')
+    assert.deepEqual(
+      rows.map(({ document }) => document),
+      values
+    )
+    await db.run(sql`INSERT INTO documents (document) VALUES (${sql.json(null)}), (${null})`)
+    assert.deepEqual(await db.one('SELECT count(*) AS n FROM documents WHERE document IS NULL'), { n: 1 })
+  })
+
+  test('sql.json refuses what JSON cannot hold, at once', () => {
+    assert.throws(() => sql.json({ tags: [new Map()] }), failsWith('invalid_parameter', /The value of sql\.json\(\)\.tags\[0\] is a Map/))
+    assert.throws(() => sql.json(undefined), failsWith('invalid_parameter', /is undefined/))
+  })
+
+  test('sql.json takes the value when it is called', async () => {
+    const db = await database.open()
+    const value = { n: 1 }
+    const query = sql`SELECT CAST(${sql.json(value)} AS TEXT) AS text`
+    value.n = 2
+    assert.deepEqual(await db.one(query), { text: '{"n":1}' })
+  })
+
+  test('sql.autoId gives an id that is never given twice', async () => {
+    const db = await database.open()
+    await db.run(sql`CREATE TABLE things (id ${sql.autoId}, name TEXT)`)
+    const add = () => db.one<{ id: number }>("INSERT INTO things (name) VALUES ('a') RETURNING id")
+    assert.deepEqual([await add(), await add()], [{ id: 1 }, { id: 2 }])
+    await db.run('DELETE FROM things WHERE id = 2')
+    assert.deepEqual(await add(), { id: 3 })
+  })
+
+  test('sql.now is the time of the statement, also within a transaction', async () => {
+    const db = await database.open()
+    await db.exec(sql`CREATE TABLE times (n INTEGER, at TIMESTAMPTZ DEFAULT ${sql.now})`)
+    await db.transaction(async tx => {
+      await tx.run('INSERT INTO times (n) VALUES (1)')
+      await new Promise(resolve => setTimeout(resolve, 20))
+      await tx.run(sql`INSERT INTO times (n, at) VALUES (2, ${sql.now})`)
+    })
+    const [first, second] = await db.all<{ at: Date }>('SELECT at FROM times ORDER BY n')
+    assert.ok((second as { at: Date }).at.getTime() - (first as { at: Date }).at.getTime() >= 15)
+  })
+
+  /** A table of one time, in the column `at`. */
+  async function openWithTime(at: Date): Promise<Database> {
+    const db = await database.open()
+    await db.exec('CREATE TABLE times (at TIMESTAMPTZ, plain TIMESTAMP, day DATE, days INTEGER)')
+    await db.run(sql`INSERT INTO times VALUES (${at}, ${at}, ${sql.day(at)}, ${2})`)
+    return db
+  }
+
+  for (const [by, expected] of [
+    [{ days: -1 }, '2024-02-28T23:59:59.123Z'],
+    [{ days: 1, hours: 1, minutes: 1, seconds: 1.5 }, '2024-03-02T01:01:00.623Z'],
+    [{ days: 0.5 }, '2024-03-01T11:59:59.123Z'],
+    [{ seconds: 0 }, '2024-02-29T23:59:59.123Z'],
+    [{ seconds: 0.877 }, '2024-03-01T00:00:00.000Z'],
+    [{ days: 365_000 }, '3023-07-02T23:59:59.123Z'],
+    [{ days: sql`days` }, '2024-03-02T23:59:59.123Z'],
+    [{ days: sql`days`, hours: -1 }, '2024-03-02T22:59:59.123Z'],
+    [{ days: sql`CAST(NULL AS INTEGER)` }, null]
+  ] as const) {
+    test(`sql.shift moves a column and a Date by ${inspect(by, { breakLength: Number.POSITIVE_INFINITY })}`, async () => {
+      const at = new Date('2024-02-29T23:59:59.123Z')
+      const db = await openWithTime(at)
+      await db.exec('CREATE TABLE shifted (at TIMESTAMPTZ)')
+      await db.run(sql`INSERT INTO shifted SELECT ${sql.shift(sql`at`, by)} FROM times`)
+      await db.run(sql`INSERT INTO shifted SELECT ${sql.shift(sql`plain`, by)} FROM times`)
+      await db.run(sql`INSERT INTO shifted SELECT ${sql.shift(at, by)} FROM times`)
+      const time = { at: expected === null ? null : new Date(expected) }
+      assert.deepEqual(await db.all('SELECT at FROM shifted'), [time, time, time])
+    })
+  }
+
+  test('sql.shift compares with a column', async () => {
+    const db = await openWithTime(new Date())
+    const count = (condition: Sql) => db.one(sql`SELECT count(*) AS n FROM times WHERE ${condition}`)
+    assert.deepEqual(await count(sql`at > ${sql.shift(sql.now, { minutes: -1 })}`), { n: 1 })
+    assert.deepEqual(await count(sql`at > ${sql.shift(sql.now, { minutes: 1 })}`), { n: 0 })
+    assert.deepEqual(await count(sql`${sql.shift(sql`at`, { days: 1 })} > ${sql.now}`), { n: 1 })
+  })
+
+  test('sql.day and sql.hour are those of UTC', async () => {
+    const db = await openWithTime(new Date('2024-02-29T23:59:59.999Z'))
+    const at = new Date('2024-12-31T00:00:00.000Z')
+    const row =
+      await db.one(sql`SELECT ${sql.day(sql`at`)} AS a, ${sql.day(sql`plain`)} AS b, ${sql.day(at)} AS c, ${sql.hour(sql`at`)} AS d,
+      ${sql.hour(sql`plain`)} AS e, ${sql.hour(at)} AS f, day AS g FROM times`)
+    assert.deepEqual(row, { a: '2024-02-29', b: '2024-02-29', c: '2024-12-31', d: 23, e: 23, f: 0, g: '2024-02-29' })
+    const found = await db.all(sql`SELECT days FROM times WHERE day = ${sql.day(sql`at`)} AND ${sql.day(sql`at`)} = ${'2024-02-29'}`)
+    assert.deepEqual(found, [{ days: 2 }])
+  })
+
+  test('sql.shift, sql.day and sql.hour read integers of milliseconds, as SQLite tables of older versions have them', async () => {
+    if (database.dialect !== 'sqlite') return
+    const db = await openWithTime(new Date())
+    await db.run('UPDATE times SET at = $1', [Date.parse('2024-02-29T23:59:59.123Z')])
+    const row = await db.one(
+      sql`SELECT ${sql.day(sql`at`)} AS a, ${sql.hour(sql`at`)} AS b, ${sql.shift(sql`at`, { days: 1 })} AS c FROM times`
+    )
+    assert.deepEqual(row, { a: '2024-02-29', b: 23, c: '2024-03-01T23:59:59.123Z' })
+  })
+
+  for (const [title, make] of [
+    ['no parts', () => sql.shift(sql.now, {})],
+    ['an unknown part', () => sql.shift(sql.now, { weeks: 1 } as never)],
+    ['a part that is no number', () => sql.shift(sql.now, { days: '1' } as never)],
+    ['an infinite part', () => sql.shift(sql.now, { days: Number.POSITIVE_INFINITY })],
+    ['a number', () => sql.shift(sql.now, 5 as never)],
+    ['null', () => sql.shift(sql.now, null as never)]
+  ] as const) {
+    test(`sql.shift refuses ${title}`, () => {
+      assert.throws(make, failsWith('invalid_parameter', /sql\.shift\(\) expects an object with days, hours, minutes or seconds/))
+    })
+  }
+
+  test('sql.shift, sql.day and sql.hour refuse a time that is neither a Date nor a fragment', () => {
+    for (const time of ['now', 5, null, undefined]) {
+      assert.throws(() => sql.day(time as never), failsWith('invalid_parameter', /sql\.day\(\) expects a Date or a sql fragment/))
+    }
+  })
+
+  test('sql.dialect deep in a template fails with a stack that leads to the caller', async () => {
+    const db = await database.open()
+    let deep = sql.dialect({} as never)
+    for (let i = 0; i < 50; i++) deep = sql`${deep}`
+    await assert.rejects(
+      async function caller() {
+        await db.all(sql`SELECT ${deep}`)
+      },
+      (error: Error) => /sql\.dialect\(\) has no piece/.test(error.message) && /caller/.test(error.stack ?? '')
+    )
+  })
+
   // What shows --------------------------------------------------------------------------------------------------
 
   test('the values do not show when a template is printed', () => {

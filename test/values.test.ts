@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Database, type Dialect, type Handle, type Row, sql } from '../src/index.ts'
+import { runInNewContext } from 'node:vm'
+import { createDatabase, type Database, type Dialect, type Handle, type Row, sql } from '../src/index.ts'
 import { failsWith, onEachDatabase, onEachSharedDatabase } from './support/databases.ts'
 
 /** Where a dialect has another name for a declared type. */
@@ -415,7 +416,45 @@ onEachDatabase('Values', database => {
     ['a Map', new Map(), /Map/],
     ['an ArrayBuffer', new ArrayBuffer(8), /Buffer/],
     ['a DataView', new DataView(new ArrayBuffer(8)), /Buffer/],
-    ['a Float64Array', new Float64Array(1), /Buffer/]
+    ['a Float64Array', new Float64Array(1), /Buffer/],
+    ['URLSearchParams', new URLSearchParams('a=1'), /URLSearchParams/],
+    ['Headers', new Headers({ a: '1' }), /Headers/],
+    ['a Blob', new Blob(['a']), /Blob/],
+    ['an iterator', [1][Symbol.iterator](), /Array Iterator/],
+    ['a generator', (function* () {})(), /Generator/],
+    ['a WeakRef', new WeakRef({}), /WeakRef/],
+    ['a Promise', Promise.resolve(1), /Promise; await it first/],
+    ['a RegExp', /a/, /RegExp/],
+    ['an Error', new Error('a'), /Error/],
+    ['a String object', Object('x'), /String/],
+    [
+      'a class with private fields',
+      new (class Money {
+        readonly #cents = 1
+        get cents() {
+          return this.#cents
+        }
+      })(),
+      /class Money; give a plain object/
+    ],
+    [
+      'an instance of a class',
+      new (class Point {
+        x = 1
+      })(),
+      /class Point/
+    ],
+    [
+      'a fragment of another library',
+      new (class SQL {
+        readonly queryChunks = ['1']
+      })(),
+      /class SQL/
+    ],
+    ['a Map in an object', { a: new Map() }, /\.a is a Map/],
+    ['bytes in an object', { a: new Uint8Array(1) }, /\.a is a Uint8Array/],
+    ['a Map of another realm', runInNewContext('new Map([[1, 2]])'), /Map/],
+    ['an Error of another realm', runInNewContext('new Error("x")'), /Error/]
   ] as const) {
     for (const [way, place, run] of [
       ['$2', /\$2/, (db: Handle) => db.run('INSERT INTO samples VALUES ($1, $2)', [1, value])],
@@ -431,6 +470,70 @@ onEachDatabase('Values', database => {
       })
     }
   }
+
+  for (const [title, value, stored] of [
+    ['an object without a prototype', Object.assign(Object.create(null), { a: 1 }), { a: 1 }],
+    ['an object of another realm', runInNewContext('({ a: [1, { b: null }] })'), { a: [1, { b: null }] }],
+    ['an array of another realm', runInNewContext('[1, 2]'), [1, 2]],
+    [
+      'an object with toJSON',
+      new (class Money {
+        readonly #cents = 5
+        toJSON() {
+          return { cents: this.#cents }
+        }
+      })(),
+      { cents: 5 }
+    ],
+    [
+      'an instance with properties in an object',
+      {
+        point: new (class Point {
+          x = 1
+        })()
+      },
+      { point: { x: 1 } }
+    ],
+    ['a Date in an object', { at: new Date(0) }, { at: '1970-01-01T00:00:00.000Z' }]
+  ] as const) {
+    test(`${title} is stored as JSON`, async () => {
+      const db = await database.open()
+      await store(db, ['JSON'], [value])
+      assert.deepEqual(await db.one('SELECT c0 FROM samples'), { c0: stored })
+    })
+  }
+
+  test('a Date and bytes of another realm are what they are', async () => {
+    const db = await database.open()
+    await db.exec('CREATE TABLE samples (at TIMESTAMPTZ, bytes BYTEA)')
+    await db.run('INSERT INTO samples VALUES ($1, $2)', [runInNewContext('new Date(5)'), runInNewContext('new Uint8Array([0, 1, 255])')])
+    assert.deepEqual(await db.all('SELECT at, bytes FROM samples'), [{ at: new Date(5), bytes: Buffer.from([0, 1, 255]) }])
+  })
+
+  test('values are taken when the call is made, also before the first opening', async () => {
+    const config = await database.config()
+    for (const db of [await database.open(), database.closeAfterTest(createDatabase(config))]) {
+      const scratch = Buffer.alloc(1)
+      const object = { n: 0 }
+      const table = db.exec('CREATE TABLE scratch (n INTEGER, bytes BYTEA, document JSON)')
+      if (database.dialect === 'postgres') await table
+      const calls = [0, 1, 2, 3].map(n => {
+        scratch[0] = n
+        object.n = n
+        return db.run(
+          n % 2 ? sql`INSERT INTO scratch VALUES (${n}, ${scratch}, ${object})` : 'INSERT INTO scratch VALUES (:n, :scratch, :object)',
+          ...(n % 2 ? [] : [{ n, scratch, object }])
+        )
+      })
+      scratch[0] = 9
+      object.n = 9
+      await Promise.all(calls)
+      assert.deepEqual(
+        await db.all('SELECT n, bytes, document FROM scratch ORDER BY n'),
+        [0, 1, 2, 3].map(n => ({ n, bytes: Buffer.from([n]), document: { n } }))
+      )
+    }
+  })
 
   test('a refused parameter of iterate() is named too', async () => {
     const db = await database.open()

@@ -9,6 +9,8 @@ export class Relay {
   #target: URL
   /** What is done with what the client sends, before it is passed on; false keeps it. */
   onRequest: (data: Buffer) => boolean = () => true
+  /** Called before each piece of an answer is passed on. */
+  onAnswer: () => void = () => undefined
   /** Whether answers are passed on. */
   isAnswering = true
   /** Whether new connections are silent from the start. */
@@ -52,7 +54,9 @@ export class Relay {
       if (!isSilent() && this.onRequest(data)) upstream.write(data)
     })
     upstream.on('data', data => {
-      if (!isSilent() && this.isAnswering) socket.write(data)
+      if (isSilent() || !this.isAnswering) return
+      this.onAnswer()
+      socket.write(data)
     })
   }
 

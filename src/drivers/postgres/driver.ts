@@ -23,7 +23,7 @@ import {
 } from '../../adapter.ts'
 import type { PostgresSettings } from '../../config.ts'
 import { asLostCommit, DatabaseError, messageOf, withStatement } from '../../errors.ts'
-import { statementsOf } from '../../lexer.ts'
+import { statementsOf, tokens } from '../../lexer.ts'
 import { requirePackage } from '../package.ts'
 import { type Answer, Connection, mayIdle, type NativeConstructor } from './connection.ts'
 import { isConnectionLost, wasRaisedInside } from './errors.ts'
@@ -158,6 +158,38 @@ function rowsOf({ rows, columns }: Answer): Row[] {
   return rows
 }
 
+/** Commands whose rows are read and change nothing. */
+const READ_COMMANDS: readonly (string | undefined)[] = ['SELECT', 'VALUES', 'TABLE', 'SHOW', 'EXPLAIN']
+
+/** Remembers which statements of batches have results whose columns have distinct names. */
+class BatchColumns {
+  readonly #known = new Set<string>()
+
+  /** False if a batch writes, and has a statement that may return columns of one name. */
+  areKnown(statements: readonly BoundStatement[]): boolean {
+    if (statements.every(({ text }) => this.#known.has(text))) return true
+    const commands = statements.map(({ text }) => statementsOf(text, 'postgres')[0]?.firstWords[0])
+    if (commands.every(command => READ_COMMANDS.includes(command))) return true
+    return statements.every(({ text }, i) => this.#known.has(text) || (CHANGING.has(commands[i] ?? '') && !hasWord(text, 'RETURNING')))
+  }
+
+  add(statements: readonly BoundStatement[]): void {
+    if (this.#known.size >= MAX_NAMES) this.#known.clear()
+    for (const { text } of statements) this.#known.add(text)
+  }
+
+  forget(statements: readonly BoundStatement[]): void {
+    for (const { text } of statements) this.#known.delete(text)
+  }
+}
+
+function hasWord(text: string, word: string): boolean {
+  for (const { kind, start, end } of tokens(text, 'postgres')) {
+    if (kind === 'word' && text.slice(start, end).toUpperCase() === word) return true
+  }
+  return false
+}
+
 /** A primary that became a standby takes no writes any more: the next connection may find the new primary. */
 function isStandby(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === 'read_only'
@@ -170,6 +202,7 @@ class PostgresDriver implements Adapter {
   readonly #pool: Pool
   readonly #settings: PostgresSettings
   readonly #names: StatementNames
+  readonly #batchColumns = new BatchColumns()
 
   constructor(pool: Pool, settings: PostgresSettings) {
     this.#pool = pool
@@ -191,8 +224,9 @@ class PostgresDriver implements Adapter {
     try {
       return await this.#batchOn(connection, statements).catch(error => {
         // The server has refused a statement that was prepared for other tables, so nothing was committed.
-        if (error instanceof StaleStatement) return this.#batchOn(connection, statements)
-        throw error
+        if (!(error instanceof StaleStatement)) throw error
+        this.#batchColumns.forget(statements)
+        return this.#batchOn(connection, statements)
       })
     } catch (error) {
       if (isStandby(error)) this.#pool.leaveServer(connection)
@@ -212,12 +246,15 @@ class PostgresDriver implements Adapter {
           throw withStatement(error, statement)
         })
     )
+    // A result that is refused for its columns must not be committed; what the server refuses, it does not commit.
+    if (!this.#batchColumns.areKnown(statements)) await Promise.all([begin, ...answers])
     const commit = connection.script('COMMIT')
     const settled = await Promise.allSettled([begin, ...answers, commit])
     // What fails behind the first failure is a consequence of it.
     const failure = settled.find(({ status }) => status === 'rejected')
     if (failure !== undefined) throw (failure as PromiseRejectedResult).reason
     if ((await commit).command === 'ROLLBACK') throw transactionControlError()
+    this.#batchColumns.add(statements)
     return Promise.all(answers)
   }
 
