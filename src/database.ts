@@ -36,7 +36,7 @@ export function createDatabase(config?: DatabaseConfig | string): Database {
  * const db = createDatabaseFrom(new MyAdapter())
  */
 export function createDatabaseFrom(adapter: Adapter): Database {
-  const onFirstUse = new AdapterOnFirstUse(adapter.dialect, adapter.isInProcess ?? false, async () => adapter)
+  const onFirstUse = new AdapterOnFirstUse(adapter.dialect, adapter.isInProcess ?? false, () => withTables(adapter))
   const options = { location: 'an adapter', maxValueBytes: DEFAULT_MAX_VALUE_BYTES, idleLimit: DEFAULT_TIMEOUTS.query }
   return new DatabaseHandle(onFirstUse, options)
 }
@@ -81,7 +81,7 @@ class AdapterOnFirstUse implements OpeningAdapter {
 
   /** The opening that is on its way, or one that begins now. Only success is remembered. */
   open(): Promise<Adapter> {
-    this.#opening ??= this.#openWithTables().then(
+    this.#opening ??= this.#open().then(
       driver => {
         this.#driver = driver
         return driver
@@ -92,17 +92,6 @@ class AdapterOnFirstUse implements OpeningAdapter {
       }
     )
     return this.#opening
-  }
-
-  async #openWithTables(): Promise<Adapter> {
-    const driver = await this.#open()
-    try {
-      await createTables(driver)
-      return driver
-    } catch (error) {
-      await driver.close()
-      throw error
-    }
   }
 
   query(statement: BoundStatement): Row[] | Promise<Row[]> {
@@ -150,9 +139,21 @@ function rethrowAtCaller(error: unknown): never {
 
 /** Loads the driver on demand, so you only install the package you use. */
 async function openDriver(settings: Settings): Promise<Adapter> {
-  if (settings.dialect === 'postgres') return (await import('./drivers/postgres/driver.ts')).openPostgres(settings)
+  if (settings.dialect === 'postgres') return withTables(await (await import('./drivers/postgres/driver.ts')).openPostgres(settings))
   warnOfHeroku(settings.location)
-  return (await import('./drivers/sqlite/driver.ts')).openSqlite(settings)
+  const driver = await (await import('./drivers/sqlite/driver.ts')).openSqlite(settings)
+  return settings.isReadOnly ? driver : withTables(driver)
+}
+
+/** Creates duolect's tables where they are missing; closes the adapter when that fails. */
+async function withTables(adapter: Adapter): Promise<Adapter> {
+  try {
+    await createTables(adapter)
+    return adapter
+  } catch (error) {
+    await adapter.close()
+    throw error
+  }
 }
 
 async function createTables(adapter: Adapter): Promise<void> {

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
-import type { ChildProcess } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, test } from 'node:test'
+import Native from 'better-sqlite3'
 import pg from 'pg'
-import { createDatabase } from '../src/index.ts'
+import { createDatabase, type Handle } from '../src/index.ts'
 import { failsWith, onEachDatabase, onEachSharedDatabase } from './support/databases.ts'
 import { start } from './support/processes.ts'
 
@@ -99,6 +100,146 @@ onEachSharedDatabase('A first start', database => {
     assert.equal(await second.kvs.get('key'), 1)
     assert.deepEqual(await second.all('SELECT nickname FROM users'), [])
   })
+})
+
+describe('A SQLite file that is only read', () => {
+  function fresh(): string {
+    return mkdtempSync(join(tmpdir(), 'duolect-test-'))
+  }
+
+  async function withFile(folder: string): Promise<string> {
+    const location = join(folder, 'db.sqlite')
+    const db = createDatabase(location)
+    await db.exec("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('one'), ('two')")
+    await db.kvs.set('key', 1)
+    await db.kvs.set('object', {})
+    await db.close()
+    return location
+  }
+
+  test('is read by every call, and every write is read_only', async () => {
+    const folder = fresh()
+    const location = await withFile(folder)
+    const db = createDatabase({ sqlite: { location, readOnly: true } })
+    assert.equal(await db.kvs.get('key'), 1)
+    assert.deepEqual(await db.all('SELECT text FROM notes ORDER BY text'), [{ text: 'one' }, { text: 'two' }])
+    const seen: unknown[] = []
+    for await (const { text } of db.iterate('SELECT text FROM notes ORDER BY text')) seen.push(text)
+    assert.deepEqual(seen, ['one', 'two'])
+    assert.deepEqual(await db.batch(['SELECT 1 AS a', 'SELECT count(*) AS n FROM notes']), [[{ a: 1 }], [{ n: 2 }]])
+    assert.deepEqual(await db.transaction(tx => tx.one('SELECT count(*) AS n FROM notes')), { n: 2 })
+    for (const write of [
+      () => db.run("INSERT INTO notes VALUES ('three')"),
+      () => db.exec('DROP TABLE notes'),
+      () => db.exec("INSERT INTO notes VALUES ('three'); INSERT INTO notes VALUES ('four')"),
+      () => db.kvs.set('key', 2),
+      () => db.kvs.set('object', 2, 'a'),
+      () => db.saveUser({ id: '1', platform: 'slack' }),
+      () => db.batch(["INSERT INTO notes VALUES ('three')"]),
+      () => db.transaction(tx => tx.run('DELETE FROM notes'))
+    ]) {
+      await assert.rejects(write, failsWith('read_only'))
+    }
+    await Promise.all(
+      [db.run('DELETE FROM notes'), db.run('DELETE FROM notes')].map(write => assert.rejects(write, failsWith('read_only')))
+    )
+    assert.deepEqual(await db.one('SELECT count(*) AS n FROM notes'), { n: 2 })
+    await db.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  test('sees what another handle commits meanwhile', async () => {
+    const folder = fresh()
+    const location = await withFile(folder)
+    const writer = createDatabase(location)
+    await writer.get()
+    const reader = createDatabase({ sqlite: { location, readOnly: true } })
+    assert.equal(await reader.kvs.get('key'), 1)
+    await writer.kvs.set('key', 2)
+    assert.equal(await reader.kvs.get('key'), 2)
+    await Promise.all([writer.close(), reader.close()])
+    rmSync(folder, { recursive: true })
+  })
+
+  test('that is not there is an error, and is not created', async () => {
+    const folder = fresh()
+    const location = join(folder, 'sub', 'db.sqlite')
+    await assert.rejects(createDatabase({ sqlite: { location, readOnly: true } }).get(), failsWith('connection_failure', /db\.sqlite/))
+    assert.deepEqual(readdirSync(folder), [])
+    rmSync(folder, { recursive: true })
+  })
+
+  test('without duolect’s tables is read all the same', async () => {
+    const folder = fresh()
+    const location = join(folder, 'other.sqlite')
+    const native = new Native(location)
+    native.exec('CREATE TABLE notes (text TEXT)')
+    native.close()
+    const db = createDatabase({ sqlite: { location, readOnly: true } })
+    assert.deepEqual(await db.all('SELECT text FROM notes'), [])
+    await assert.rejects(db.kvs.get('key'), failsWith('undefined_table'))
+    await db.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  test('may stand in a folder that may not be written', async () => {
+    const folder = fresh()
+    const location = await withFile(folder)
+    chmodSync(location, 0o444)
+    chmodSync(folder, 0o555)
+    // A superuser may write everywhere, so the program gives that up.
+    const program = `
+      import 'better-sqlite3'
+      import { createDatabase } from ${JSON.stringify(join(import.meta.dirname, '..', 'src', 'index.ts'))}
+      const db = createDatabase({ sqlite: { location: ${JSON.stringify(location)}, readOnly: true } })
+      const loaded = createDatabase(':memory:')
+      await loaded.get()
+      if (process.getuid() === 0) {
+        process.setgid(65534)
+        process.setuid(65534)
+      }
+      const rows = []
+      for await (const { text } of db.iterate('SELECT text FROM notes ORDER BY text')) rows.push(text)
+      const write = await db.run('DELETE FROM notes').catch(({ code }) => code)
+      console.log(JSON.stringify([rows, await db.kvs.get('key'), await db.all('SELECT count(*) AS n FROM notes'), write]))
+      await db.close()`
+    const scripts = join(import.meta.dirname, '..', 'node_modules', '.cache')
+    mkdirSync(scripts, { recursive: true })
+    const file = join(mkdtempSync(join(scripts, 'duolect-')), 'main.mts')
+    writeFileSync(file, program)
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', file], {
+      cwd: join(import.meta.dirname, '..'),
+      encoding: 'utf8'
+    })
+    rmSync(dirname(file), { recursive: true })
+    assert.equal(status, 0, stderr)
+    assert.deepEqual(JSON.parse(stdout), [['one', 'two'], 1, [{ n: 2 }], 'read_only'])
+    chmodSync(folder, 0o755)
+    rmSync(folder, { recursive: true })
+  })
+})
+
+test('PRAGMAs of the configuration hold on every connection', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'duolect-test-'))
+  const db = createDatabase({ sqlite: { location: join(folder, 'db.sqlite'), pragmas: { cache_size: -1234, recursive_triggers: true } } })
+  const settings = async (on: Handle) => [await on.one('PRAGMA cache_size'), await on.one('PRAGMA recursive_triggers')]
+  const expected = [{ cache_size: -1234 }, { recursive_triggers: 1 }]
+  assert.deepEqual(await settings(db), expected)
+  await db.transaction(async tx => {
+    assert.deepEqual(await settings(tx), expected)
+  })
+  await db.transaction(
+    async tx => {
+      assert.deepEqual(await settings(tx), expected)
+    },
+    { readOnly: true }
+  )
+  const iterated: unknown[] = []
+  for await (const row of db.iterate('PRAGMA cache_size')) iterated.push(row)
+  assert.deepEqual(iterated, [{ cache_size: -1234 }])
+  assert.deepEqual(await db.one('PRAGMA foreign_keys'), { foreign_keys: 1 })
+  await db.close()
+  rmSync(folder, { recursive: true })
 })
 
 describe('A failed opening', () => {

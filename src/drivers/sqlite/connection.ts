@@ -257,7 +257,7 @@ function openFile(Native: NativeConstructor, { location, isReadOnly }: SqliteSet
   } catch (error) {
     native.close()
     // With a WAL beside the file, a copy of the file alone would lack the last commits.
-    if (nativeCode(error) !== 'SQLITE_CANTOPEN' || existsSync(`${location}-wal`)) throw error
+    if (!/^SQLITE_(CANTOPEN|READONLY)/.test(nativeCode(error)) || existsSync(`${location}-wal`)) throw error
     const bytes = readFileSync(location)
     // Bytes 18 and 19 of the header say how the file is written and read; memory has no WAL (sqlite.org/fileformat2.html).
     bytes[18] = 1
