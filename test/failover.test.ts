@@ -87,6 +87,31 @@ describe('A URL with two hosts', () => {
     assert.equal(await isStandby(open(bothHosts('any', [replica.url, primary.url]))), true)
   })
 
+  for (const [wanted, hosts, standby] of [
+    ['standby', ['primary', 'replica'], true],
+    ['read-only', ['primary', 'replica'], true],
+    ['prefer-standby', ['primary', 'replica'], true],
+    ['primary', ['replica', 'primary'], false],
+    ['read-write', ['replica', 'primary'], false]
+  ] as const) {
+    test(`leads by target_session_attrs=${wanted} to the ${standby ? 'replica' : 'primary'}`, async () => {
+      await open(primary.url).get()
+      const urls = { primary: primary.url, replica: replica.url }
+      assert.equal(await isStandby(open(bothHosts(wanted, [urls[hosts[0]], urls[hosts[1]]]))), standby)
+    })
+  }
+
+  test('leads by prefer-standby to the primary where there is no replica, and by standby nowhere', async () => {
+    await open(primary.url).get()
+    const alone = (wanted: string) => `${primary.url}?target_session_attrs=${wanted}`
+    assert.equal(await isStandby(open(alone('prefer-standby'))), false)
+    await assert.rejects(
+      open(alone('standby')).get(),
+      failsWith('read_only', /the server is the primary, but target_session_attrs wants standby/)
+    )
+    await assert.rejects(open(alone('read-only')).get(), failsWith('read_only', /takes writes, but target_session_attrs wants read-only/))
+  })
+
   test('fails with what is wrong when the primary is gone and nothing is promoted', async () => {
     const db = open(bothHosts('read-write'))
     await db.get()

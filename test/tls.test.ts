@@ -26,6 +26,7 @@ const selfSigned = workshop.selfSigned('self-signed', 'localhost', LOCAL)
 const ACCESS = `
 host      all postgres 127.0.0.1/32 trust
 hostssl   all app      127.0.0.1/32 scram-sha-256
+hostssl   all certified 127.0.0.1/32 cert
 hostnossl all plain    127.0.0.1/32 trust
 `
 
@@ -35,7 +36,12 @@ const SERVERS = {
   expired: serverSettings(expired),
   selfSigned: serverSettings(selfSigned),
   plain: ['ssl=off'],
-  guarded: [...serverSettings(proper), 'password_encryption=scram-sha-256', `hba_file=${workshop.write('pg_hba.conf', ACCESS)}`]
+  guarded: [
+    ...serverSettings(proper),
+    `ssl_ca_file=${authority.certificate}`,
+    'password_encryption=scram-sha-256',
+    `hba_file=${workshop.write('pg_hba.conf', ACCESS)}`
+  ]
 }
 type ServerName = keyof typeof SERVERS
 
@@ -46,7 +52,9 @@ before(async () => {
   await Promise.all(started)
   const admin = new pg.Client({ connectionString: server('guarded').url })
   await admin.connect()
-  await admin.query(`CREATE ROLE app LOGIN PASSWORD '${PASSWORD}'; CREATE ROLE plain LOGIN; GRANT ALL ON SCHEMA public TO app, plain`)
+  await admin.query(
+    `CREATE ROLE app LOGIN PASSWORD '${PASSWORD}'; CREATE ROLE plain LOGIN; CREATE ROLE certified LOGIN; GRANT ALL ON SCHEMA public TO app, plain, certified`
+  )
   await admin.end()
 })
 
@@ -70,7 +78,17 @@ function urlOf(name: ServerName, query = '', user = name === 'guarded' ? `app:${
   return `postgres://${user}@localhost:${portOf(name)}/postgres${query}`
 }
 
-const VARIABLES = ['DATABASE', 'DATABASE_URL', 'PG_SSL', 'PG_SSL_CA', 'PGSSLMODE', 'PGSSLROOTCERT', 'NODE_TLS_REJECT_UNAUTHORIZED']
+const VARIABLES = [
+  'DATABASE',
+  'DATABASE_URL',
+  'PG_SSL',
+  'PG_SSL_CA',
+  'PG_SSL_CERT',
+  'PG_SSL_KEY',
+  'PGSSLMODE',
+  'PGSSLROOTCERT',
+  'NODE_TLS_REJECT_UNAUTHORIZED'
+]
 const opened: Database[] = []
 
 /** Opens nothing yet; the environment has these variables, and no others that matter, until the test ends. */
@@ -437,6 +455,97 @@ describe('A server that wants TLS and a password', () => {
 })
 
 // Impostors -----------------------------------------------------------------------------------------------------
+
+// The client's certificate, and the binding of the password to the connection ---------------------------------------
+
+describe('The client’s certificate', () => {
+  const own = workshop.signed('certified', authority, LOCAL)
+
+  test('is sent, from each source', async () => {
+    const connection = urlOf('guarded', '', 'certified')
+    const base = { enabled: true, ssl: true, ca: authority.certificate }
+    const parameters = `&sslcert=${encodeURIComponent(own.certificate)}&sslkey=${encodeURIComponent(own.key)}`
+    const environment = { PG_SSL_CERT: own.certificate, PG_SSL_KEY: own.key }
+    const byUrl = urlOf(
+      'guarded',
+      `?sslrootcert=${encodeURIComponent(authority.certificate)}&sslmode=verify-full${parameters}`,
+      'certified'
+    )
+    for (const db of [
+      configure({ postgres: { ...base, connection, cert: own.certificate, key: own.key } }),
+      configure({ postgres: { ...base, connection, cert: pemOf(own), key: readFileSync(own.key, 'utf8') } }),
+      configure({ postgres: { ...base, connection } }, environment),
+      configure({ postgres: { enabled: true, connection: byUrl } })
+    ]) {
+      assert.deepEqual(await db.one('SELECT CAST(current_user AS TEXT) AS name'), { name: 'certified' })
+    }
+  })
+
+  test('that is not given, or cannot be read, is an error', async () => {
+    const base = { enabled: true, connection: urlOf('guarded', '', 'certified'), ssl: true, ca: authority.certificate }
+    await assert.rejects(configure({ postgres: base }).get(), failsWith('invalid_authorization'))
+    for (const [cert, key, message] of [
+      ['/nowhere.pem', own.key, /client's certificate \(postgres\.cert, PG_SSL_CERT or sslcert\).*\/nowhere\.pem/],
+      [own.certificate, '/nowhere.key', /client's key \(postgres\.key, PG_SSL_KEY or sslkey\).*\/nowhere\.key/]
+    ] as const) {
+      await assert.rejects(configure({ postgres: { ...base, cert, key } }).get(), failsWith('invalid_configuration', message))
+    }
+  })
+})
+
+describe('channel_binding', () => {
+  const query = (mode: string) => `?sslmode=no-verify&channel_binding=${mode}`
+
+  for (const mode of ['disable', 'prefer', 'require']) {
+    test(`${mode} connects where the server offers it`, async () => {
+      assert.equal(await isEncrypted(configure({ postgres: { enabled: true, connection: urlOf('guarded', query(mode)) } })), true)
+    })
+  }
+
+  test('require refuses a server that asks for no password', async () => {
+    const db = configure({ postgres: { enabled: true, connection: urlOf('proper', query('require')) } })
+    await assert.rejects(db.get(), failsWith('invalid_authorization', /offers no channel binding.*channel_binding=require/))
+  })
+
+  test('require tells a server that asks for the password as it is nothing', async () => {
+    const impostor = new Impostor('S')
+    const connection = `postgres://app:${PASSWORD}@localhost:${await impostor.listen()}/postgres${query('require')}`
+    const db = configure({ postgres: { enabled: true, connection }, timeouts: { connect: 500 } })
+    await assert.rejects(db.get(), failsWith('invalid_authorization', /channel_binding=require/))
+    assert.ok(!impostor.heard.includes(PASSWORD))
+    impostor.close()
+  })
+})
+
+describe('A function for the password', () => {
+  const passwordOf = (password: () => string | Promise<string>) =>
+    configure({ postgres: { enabled: true, connection: urlOf('guarded', '', 'app'), ssl: 'no-verify', password, maxConnections: 3 } })
+
+  test('is asked for each new connection', async () => {
+    let asked = 0
+    const db = passwordOf(async () => {
+      asked++
+      return PASSWORD
+    })
+    await Promise.all([db.all('SELECT 1 AS a'), db.all('SELECT pg_sleep(0.05) AS a'), db.all('SELECT pg_sleep(0.05) AS a')])
+    assert.equal(asked, 3)
+    await db.all('SELECT 1 AS a')
+    assert.equal(asked, 3)
+  })
+
+  test('that fails, or returns no string, is an error without what it said', async () => {
+    for (const [password, message] of [
+      [() => Promise.reject(new Error('hunter2')), /function of "postgres\.password" failed/],
+      [() => 5 as never, /must return a string, got number/],
+      [() => 'wrong', /password authentication failed/]
+    ] as const) {
+      await assert.rejects(passwordOf(password).get(), (error: Error) => {
+        assert.ok(!error.message.includes('hunter2'))
+        return failsWith('invalid_authorization', message)(error)
+      })
+    }
+  })
+})
 
 /** Who stands between: agrees to TLS, shows a certificate of its own, and asks for the password as it is. */
 class Impostor {

@@ -30,6 +30,8 @@ export interface Contestant {
   typedRows?(): unknown
   /** Inserts the rows into `marks` one by one, in one transaction. */
   insertMarks?(rows: readonly Mark[]): unknown
+  /** Stores two rows in `marks`, both or none, in a transaction; or in the contestant's own way to send statements together. */
+  putPair?(pair: readonly [Mark, Mark], way: 'batch' | 'transaction'): unknown
   /** Stores what the other contestants find in their tables; only where a contestant has tables of its own. */
   seed?(documents: Iterable<readonly [key: string, document: Document | BigDocument]>): Promise<void>
   close(): unknown

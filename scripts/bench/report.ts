@@ -148,10 +148,10 @@ const GOALS: readonly Goal[] = [
   startGoal('postgres'),
   {
     title: 'Core bundle without drivers',
-    goal: '≤ 15 KB minified + gzip',
+    goal: '≤ 16 KB minified + gzip',
     find(result) {
       const bundle = result.bundles.find(({ contestant }) => contestant === 'duolect')
-      return bundle && { text: `${kilobytes(bundle.gzipped)} KB`, isMet: bundle.gzipped <= 15_000 }
+      return bundle && { text: `${kilobytes(bundle.gzipped)} KB`, isMet: bundle.gzipped <= 16_000 }
     }
   },
   delayGoal('Event-loop delay, 64 writers, full durability', ['set', 'path-set'], 40),

@@ -130,6 +130,23 @@ const insertMarks: Shape = {
   unit: 'rows/s'
 }
 
+/** Two rows in a transaction of their own. */
+function putPair(way: 'batch' | 'transaction'): Shape {
+  const pairOf = (i: number) => [data.mark(2 * i), data.mark(2 * i + 1)] as const
+  return {
+    can: contestant => contestant.putPair !== undefined,
+    async check(contestant, target) {
+      await data.runScript(target, 'DELETE FROM marks')
+      await Promise.all(Array.from({ length: 64 }, (_, i) => contestant.putPair?.(pairOf(i), way)))
+      assert.deepEqual(
+        await data.rowsOf(target, 'SELECT id, name, amount FROM marks ORDER BY id'),
+        Array.from({ length: 128 }, (_, id) => data.mark(id))
+      )
+    },
+    call: (contestant, i) => contestant.putPair?.(pairOf(i), way)
+  }
+}
+
 /** Objects of one kind (a driver may give rows another prototype), in one order. */
 function sorted<T extends { id: number | string }>(rows: readonly T[]): T[] {
   return rows.map(row => ({ ...row })).sort((one, other) => (one.id < other.id ? -1 : 1))
@@ -152,5 +169,7 @@ export const WORKLOADS: readonly Workload[] = (['sqlite', 'postgres'] as const).
   workload(dialect, 'users', 'users by first name, 10 rows', 1, usersByFirstName),
   workload(dialect, 'rows', '1000 rows × 8 columns', 1, plainRows),
   workload(dialect, 'typed-rows', '1000 rows × 8 columns to decode', 1, typedRows),
+  workload(dialect, 'batch', 'batch() of two statements', 64, putPair('batch')),
+  workload(dialect, 'transaction', 'the same as a transaction', 64, putPair('transaction')),
   workload(dialect, 'insert', '10 000 rows in a transaction', 1, insertMarks)
 ])

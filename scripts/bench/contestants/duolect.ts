@@ -24,6 +24,13 @@ export async function open({ dialect, location }: Target): Promise<Contestant> {
       db.transaction(async tx => {
         for (const { id, name, amount } of rows) await tx.run(sql`INSERT INTO marks (id, name, amount) VALUES (${id}, ${name}, ${amount})`)
       }),
+    putPair(pair, way) {
+      const statements = pair.map(({ id, name, amount }) => sql`INSERT INTO marks (id, name, amount) VALUES (${id}, ${name}, ${amount})`)
+      if (way === 'batch') return db.batch(statements)
+      return db.transaction(async tx => {
+        for (const statement of statements) await tx.run(statement)
+      })
+    },
     close: () => db.close()
   }
 }

@@ -2,7 +2,7 @@
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { CONNECTIONS, type Contestant, type Target } from '../contestant.ts'
-import type { Document } from '../data.ts'
+import type { Document, Mark } from '../data.ts'
 import { openSqlite } from './sqlite.ts'
 
 export async function open(target: Target): Promise<Contestant> {
@@ -43,7 +43,7 @@ function sqlite(location: string): Contestant {
     document.profile[name] = value
     update.run(JSON.stringify(document), new Date().toISOString(), key)
   })
-  const insertMarks = db.transaction((rows: Parameters<NonNullable<Contestant['insertMarks']>>[0]) => {
+  const insertMarks = db.transaction((rows: readonly Mark[]) => {
     for (const { id, name, amount } of rows) insert.run(id, name, amount)
   })
   return {
@@ -69,6 +69,7 @@ function sqlite(location: string): Contestant {
         payload: JSON.parse(row.payload)
       })),
     insertMarks: rows => insertMarks.immediate(rows),
+    putPair: pair => insertMarks.immediate(pair),
     close: () => db.close()
   }
 }
@@ -89,6 +90,16 @@ function postgres(location: string): Contestant {
       client.release()
     }
   }
+  const insertMarks = (rows: readonly Mark[]) =>
+    inTransaction(async client => {
+      for (const { id, name, amount } of rows) {
+        await client.query({
+          name: 'insert',
+          text: 'INSERT INTO marks (id, name, amount) VALUES ($1, $2, $3)',
+          values: [id, name, amount]
+        })
+      }
+    })
   return {
     async getValue(key) {
       const { rows } = await pool.query<ValueRow>({ name: 'find', text: 'SELECT value FROM kvs WHERE key = $1', values: [key] })
@@ -136,16 +147,8 @@ function postgres(location: string): Contestant {
     async typedRows() {
       return (await pool.query({ name: 'events', text: 'SELECT * FROM events' })).rows
     },
-    insertMarks: rows =>
-      inTransaction(async client => {
-        for (const { id, name, amount } of rows) {
-          await client.query({
-            name: 'insert',
-            text: 'INSERT INTO marks (id, name, amount) VALUES ($1, $2, $3)',
-            values: [id, name, amount]
-          })
-        }
-      }),
+    putPair: insertMarks,
+    insertMarks,
     close: () => pool.end()
   }
 }
