@@ -120,7 +120,7 @@ export interface SqliteSettings extends CommonSettings {
 /** How the connection is encrypted, and what of the server is verified. */
 export type TlsMode = 'disable' | 'no-verify' | 'verify-ca' | 'verify-full'
 
-/** Whether the password's exchange is bound to the TLS connection, by libpq's `channel_binding`. */
+/** libpq's `channel_binding`: whether SCRAM authentication is bound to the TLS connection. */
 export type ChannelBinding = 'disable' | 'prefer' | 'require'
 
 /** libpq's `target_session_attrs`. */

@@ -66,7 +66,7 @@ export type ErrorCode =
 export interface ErrorDetails {
   /** The driver's own error. */
   cause?: unknown
-  /** Whether the same call may succeed when it is made again. @default what the code implies */
+  /** True if the same call may succeed when it is repeated. @default by the code */
   isRetryable?: boolean | undefined
   constraint?: string | undefined
   table?: string | undefined
@@ -97,11 +97,11 @@ export class DatabaseError extends Error {
   readonly code: ErrorCode
   /** True if the same call, or for a failed transaction the whole transaction, may succeed when it is repeated. */
   readonly isRetryable: boolean
-  /** The constraint's name, where the database tells it. */
+  /** The constraint's name, where the database names it. */
   declare readonly constraint?: string
-  /** The table, where the database tells it. */
+  /** The table, where the database names it. */
   declare readonly table?: string
-  /** The column, where the database tells it. */
+  /** The column, where the database names it. */
   declare readonly column?: string
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {

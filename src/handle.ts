@@ -133,16 +133,24 @@ abstract class BaseHandle<R extends Runner> implements Handle {
       this.assertUsable()
       return queryRows(this.runner, bind(query, parameters, this.dialect), pick)
     } catch (error) {
-      return Promise.reject(atCaller(error))
+      return this.#reject(error)
     }
   }
+
+  #reject(error: unknown): Promise<never> {
+    this.refused(error)
+    return Promise.reject(atCaller(error))
+  }
+
+  /** Called with the error of a call that was refused before anything was sent. */
+  protected refused(_error: unknown): void {}
 
   run(query: Query, parameters?: QueryParameters): Promise<RunResult> {
     try {
       this.assertUsable()
       return executeStatement(this.runner, bind(query, parameters, this.dialect))
     } catch (error) {
-      return Promise.reject(atCaller(error))
+      return this.#reject(error)
     }
   }
 
@@ -156,7 +164,7 @@ abstract class BaseHandle<R extends Runner> implements Handle {
       const statements = queries.map((query, i) => this.#bindBatchQuery(query, i))
       return executeBatch(this.runner, statements) as Promise<T[][]>
     } catch (error) {
-      return Promise.reject(atCaller(error))
+      return this.#reject(error)
     }
   }
 
@@ -178,6 +186,7 @@ abstract class BaseHandle<R extends Runner> implements Handle {
       this.assertUsable()
       return this.#rows<T>(bind(query, parameters, this.dialect))
     } catch (error) {
+      this.refused(error)
       return failing(atCaller(error))
     }
   }
@@ -211,7 +220,7 @@ abstract class BaseHandle<R extends Runner> implements Handle {
       this.assertUsable()
       return executeScript(this.runner, scriptOf(script, this.dialect))
     } catch (error) {
-      return Promise.reject(atCaller(error))
+      return this.#reject(error)
     }
   }
 
@@ -220,7 +229,7 @@ abstract class BaseHandle<R extends Runner> implements Handle {
       this.assertUsable()
       return putUser(this.runner, user)
     } catch (error) {
-      return Promise.reject(atCaller(error))
+      return this.#reject(error)
     }
   }
 }
@@ -360,6 +369,11 @@ class TransactionHandle extends BaseHandle<TransactionSession> implements Transa
 
   assertUsable(): void {
     this.runner.assertUsable()
+  }
+
+  /** A body that means to end its transaction must not go on in it. */
+  protected override refused(error: unknown): void {
+    if (error instanceof DatabaseError && error.code === 'invalid_transaction_termination') this.runner.fail(error)
   }
 
   async transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options: TransactionOptions = {}): Promise<T> {

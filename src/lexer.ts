@@ -217,7 +217,8 @@ export interface ScriptStatement {
   readonly firstWords: readonly string[]
 }
 
-const MAX_FIRST_WORDS = 4
+/** Enough to tell `ROLLBACK TRANSACTION TO` from `ROLLBACK`. */
+export const MAX_FIRST_WORDS = 4
 
 /**
  * Returns the statements of a script. Semicolons in parentheses and in bodies (BEGIN … END of a trigger, BEGIN ATOMIC

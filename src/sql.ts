@@ -276,7 +276,7 @@ function strftime(format: string, time: Sql, modifier: Sql = text('')): Sql {
   return template`(CASE typeof(${time}) WHEN 'integer' THEN strftime(${formatSql}, ${time} / 1000.0, 'unixepoch'${modifier}) ELSE strftime(${formatSql}, ${time}${modifier}) END)`
 }
 
-/** The time as a fragment. A cast tells Postgres the type of a parameter, and brings a TIMESTAMP to TIMESTAMPTZ. */
+/** The time as a fragment. The cast gives a parameter its type in Postgres, and makes a TIMESTAMP a TIMESTAMPTZ. */
 function timeOf(time: Date | Sql, call: string): { sqlite: Sql; postgres: Sql } {
   if (isSql(time)) return { sqlite: time, postgres: template`CAST(${time} AS TIMESTAMPTZ)` }
   if (Object.prototype.toString.call(time) !== '[object Date]') {

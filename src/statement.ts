@@ -1,10 +1,10 @@
 /**
  * One SQL text for both engines: `$1` and `:name` outside of strings, comments and quoted names become the engine's own
- * placeholders; all else stays as it is. What was read is cached by the text.
+ * placeholders; all else stays as it is. Statements are cached by their text.
  */
 import type { BoundStatement, BoundValue, Dialect } from './adapter.ts'
 import { DatabaseError } from './errors.ts'
-import { controlsTransaction, statementsOf, type Token, tokens } from './lexer.ts'
+import { controlsTransaction, MAX_FIRST_WORDS, statementsOf, type Token, tokens } from './lexer.ts'
 import { flatten, isSql, type Sql } from './sql.ts'
 import { encode, nameOf } from './values.ts'
 
@@ -30,6 +30,8 @@ export interface Statement {
   readonly inOrder: boolean
   /** Index of a value that the text skips, as in `$1, $3`, and would silently drop; −1 without one. */
   readonly unused: number
+  /** The first word if it begins or ends a transaction, which only `transaction()` may do. */
+  readonly transactionControl: string | undefined
   /** Indexes of the values that stand in `IN (…)` or `ANY (…)`, where an array is a mistake. */
   readonly listed: ReadonlySet<number>
 }
@@ -84,7 +86,8 @@ export function bind(query: Query, parameters: QueryParameters | undefined, dial
 }
 
 function boundOf(statement: Statement, given: readonly unknown[], dialect: Dialect, parameters: unknown): BoundStatement {
-  const { uses, count, listed } = statement
+  const { uses, count, listed, transactionControl } = statement
+  if (transactionControl !== undefined) throw controlError(transactionControl, statement.text)
   // Postgres takes each value once, SQLite one for each placeholder.
   const length = dialect === 'postgres' ? count : uses.length
   const values: BoundValue[] = new Array(length)
@@ -95,6 +98,14 @@ function boundOf(statement: Statement, given: readonly unknown[], dialect: Diale
     values[i] = encode(value, dialect, statement, index)
   }
   return { text: statement.text, values, parameters }
+}
+
+function controlError(word: string, sql: string): DatabaseError {
+  return new DatabaseError(
+    'invalid_transaction_termination',
+    `${word} begins or ends a transaction; use transaction(), which does both, or batch(). Nothing was sent.`,
+    { sql }
+  )
 }
 
 function arrayInList(statement: Statement, index: number): DatabaseError {
@@ -257,13 +268,7 @@ export function scriptOf(script: Query, dialect: Dialect): string {
     )
   }
   const control = statementsOf(text, dialect).find(({ firstWords }) => controlsTransaction(firstWords))
-  if (control !== undefined) {
-    throw new DatabaseError(
-      'invalid_transaction_termination',
-      `exec() runs a script as one transaction, so it cannot have ${control.firstWords[0]} in it; leave that out, or use transaction().`,
-      { sql: text }
-    )
-  }
+  if (control !== undefined) throw controlError(control.firstWords[0] as string, text)
   return text
 }
 
@@ -329,12 +334,16 @@ function read(text: string, dialect: Dialect): Statement {
   const positions: number[] = []
   const listed = new Set<number>()
   const lists = new ListReader(text)
+  const firstWords: string[] = []
+  let isBegin = true
   let highest = 0
   let output = ''
   let copied = 0
 
   for (const token of tokens(text, dialect)) {
     if (token.kind === 'comment') continue
+    isBegin &&= token.kind === 'word' && firstWords.length < MAX_FIRST_WORDS
+    if (isBegin) firstWords.push(text.slice(token.start, token.end).toUpperCase())
     const index = token.kind === 'positional' || token.kind === 'named' ? indexOf(token) : -1
     if (index >= 0) {
       uses.push(index)
@@ -375,6 +384,7 @@ function read(text: string, dialect: Dialect): Statement {
     positions,
     inOrder: uses.every((use, i) => use === i),
     unused: firstUnused(uses, highest),
+    transactionControl: controlsTransaction(firstWords) ? firstWords[0] : undefined,
     listed
   }
 }

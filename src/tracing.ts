@@ -5,7 +5,7 @@
 import { tracingChannel } from 'node:diagnostics_channel'
 import type { Dialect } from './adapter.ts'
 
-/** What a subscriber is told of a statement. Its parameters are not among it. */
+/** The message of the tracing channel: one statement, without its parameters. */
 export interface QueryTrace {
   readonly dialect: Dialect
   readonly sql: string
@@ -20,17 +20,17 @@ export interface QueryTrace {
 const channel = tracingChannel<QueryTrace, QueryTrace>('duolect:query')
 const { start, end, asyncStart, asyncEnd, error } = channel
 
-/** Whether anybody listens. */
+/** True if the channel has a subscriber. */
 export function isTraced(): boolean {
   return start.hasSubscribers || end.hasSubscribers || asyncStart.hasSubscribers || asyncEnd.hasSubscribers || error.hasSubscribers
 }
 
-/** Does the work and tells the subscribers of it. */
+/** Does the work and publishes its events. */
 export async function trace<T>(dialect: Dialect, sql: string, work: () => T | Promise<T>): Promise<T> {
   const context: QueryTrace = { dialect, sql }
   const began = performance.now()
   let result: T | undefined
-  // Subscribers are told what the promise resolves with, so rows must not be it.
+  // tracePromise() publishes what the promise resolves with, so that must not be the rows.
   await channel.tracePromise(async () => {
     try {
       result = await work()

@@ -139,7 +139,7 @@ export class TransactionSession implements Executor {
     this.#assertIntact()
   }
 
-  /** Fails when what was done cannot be committed. */
+  /** Fails if a statement failed or a savepoint is open, so that the transaction cannot be committed. */
   assertComplete(): void {
     if (this.#child !== undefined) {
       throw new DatabaseError(
@@ -164,6 +164,11 @@ export class TransactionSession implements Executor {
         `may fail inside tx.transaction().${this.#failure instanceof DatabaseError ? ` The failure was: ${this.#failure.message}` : ''}`,
       { cause: this.#failure }
     )
+  }
+
+  /** Refuses all further statements and the commit. */
+  fail(error: DatabaseError): void {
+    this.#failure ??= error
   }
 
   query(statement: BoundStatement): Row[] | Promise<Row[]> {

@@ -280,7 +280,7 @@ export class Connection {
   /** Why the connection was given up, where we know better than the socket. */
   #reason: DatabaseError | undefined
   #isLost = false
-  /** Whether a request to cancel is on its way, which could meet the next statement. */
+  /** True once a cancel request was sent: it could cancel a later statement, so the connection is not reused. */
   #isSpent = false
   /** The statements that were sent and are not answered, the oldest first; and the time that the oldest has. */
   readonly #sent: Sent[] = []
@@ -373,17 +373,17 @@ export class Connection {
     throw new DatabaseError('read_only', `the server ${what}, but target_session_attrs wants ${target}`)
   }
 
-  /** Whether the connection is of no more use. */
+  /** True if the connection is closed or broken. */
   get isLost(): boolean {
     return this.#isLost
   }
 
-  /** Whether it may be given to the next user. */
+  /** True if the pool may hand it out again. */
   get isReusable(): boolean {
     return !this.#isLost && !this.#isSpent
   }
 
-  /** Whether a transaction is open, failed or not, as of the last answer. */
+  /** True if a transaction is open, failed or not, according to the last ReadyForQuery message. */
   get inTransaction(): boolean {
     return this.#client.getTransactionStatus() !== 'I'
   }
@@ -478,7 +478,7 @@ export class Connection {
     for (const { onReady } of this.#sent.splice(0)) onReady?.()
   }
 
-  /** Whether the server still answers, and soon. Told by a round trip, as a socket may have died without a word. */
+  /** Sends an empty query and returns true if the server answers within PING_LIMIT. A dead socket may not report an error. */
   async isAlive(): Promise<boolean> {
     const timer = setTimeout(() => this.destroy(), PING_LIMIT)
     try {
@@ -500,19 +500,19 @@ export class Connection {
     this.#client.ref()
   }
 
-  /** Says goodbye to the server, which has only so long to hear it. */
+  /** Sends Terminate and closes the socket, after PING_LIMIT at the latest. */
   async close(): Promise<void> {
     this.#lose()
-    // The process must not end before the goodbye is said.
+    // Keeps the process alive until Terminate is sent.
     this.ref()
-    // A peer that is gone does not answer a goodbye.
+    // A peer that is gone never closes its side of the socket.
     const timer = setTimeout(() => this.destroy(), PING_LIMIT)
-    // A goodbye that cannot be said is no loss: the socket is gone.
+    // An error means that the socket is closed already.
     await this.#client.end().catch(() => undefined)
     clearTimeout(timer)
   }
 
-  /** Cuts the connection without a word. */
+  /** Closes the socket at once, without sending Terminate. */
   destroy(): void {
     this.#lose()
     this.#client.connection.stream.destroy()

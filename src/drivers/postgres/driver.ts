@@ -64,7 +64,7 @@ async function loadDriver(): Promise<NativeConstructor> {
 
 // Statements ----------------------------------------------------------------------------------------------------
 
-/** So many texts get a name; a program that builds texts must not fill the server's memory. */
+/** Maximum number of named statements. A program that builds SQL must not fill the server's memory. */
 const MAX_NAMES = 1000
 
 /** A statement's name, and whether the server has carried it out. */
@@ -86,7 +86,7 @@ class StatementNames {
     this.#isOff = isOff
   }
 
-  /** Runs a statement under its name, which it gets when there is room. */
+  /** Runs a statement by its name; gives it one if there are fewer than `MAX_NAMES`. */
   async run(connection: Connection, text: string, values: PostgresValue[]): Promise<Answer> {
     const statement = this.#of(text)
     if (statement === undefined) return connection.query(text, values, undefined)
@@ -380,7 +380,7 @@ class PostgresSession implements Session {
   }
 
   async #statement({ text, values }: BoundStatement): Promise<Answer> {
-    // After the transaction has changed a table, what was prepared before does not fit any more.
+    // A named statement may have been prepared for a table that the transaction has changed since.
     const work = this.#hasChangedTables ? this.#connection.query(text, values, undefined) : this.#names.run(this.#connection, text, values)
     const answer = await this.#inTransaction(work)
     if (!ROW_COMMANDS.has(answer.command ?? '')) this.#hasChangedTables = true

@@ -82,7 +82,7 @@ function isServerError(error: unknown): error is ServerError {
   return error instanceof Error && typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && 'severity' in error
 }
 
-/** Whether the connection is gone, so that the fate of what was sent is not known. */
+/** True if the connection is lost, so that it is unknown whether the statement took effect. */
 export function isConnectionLost(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if (error instanceof DatabaseError) return error.code === 'connection_failure'
@@ -100,7 +100,7 @@ export function postgresError(error: unknown, sql?: string, offset = 0): Databas
   if (!isServerError(error)) {
     return new DatabaseError(
       'connection_failure',
-      `The connection to Postgres was lost (${messageOf(error)}); what was sent may have taken effect or not.`,
+      `The connection to Postgres was lost (${messageOf(error)}); the statement may have taken effect or not.`,
       { cause: error }
     )
   }
@@ -118,7 +118,7 @@ export function postgresError(error: unknown, sql?: string, offset = 0): Databas
 
 const raisedInside = new WeakSet<DatabaseError>()
 
-/** Whether a function or a trigger raised the error, inside of the statement. */
+/** True if a function or a trigger raised the error while the statement ran. */
 export function wasRaisedInside(error: DatabaseError): boolean {
   return raisedInside.has(error)
 }
@@ -158,7 +158,7 @@ function withoutData(error: ServerError, sql: string | undefined): string {
   return (code.startsWith('42') ? text.replace(NUMBER, '…') : text).replace(BEHIND_COLON, masked)
 }
 
-/** The column of a unique violation, which Postgres tells in the detail alone, and in no other language's form. */
+/** The column of a unique violation, which only the `detail` field names, whatever the server's language. */
 function columnOf({ code, detail }: ServerError): string | undefined {
   if (code !== '23505' || detail === undefined) return undefined
   const columns = /^[^(]*\(([^()]+)\)=\(/.exec(detail)?.[1]

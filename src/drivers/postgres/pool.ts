@@ -127,7 +127,7 @@ export class Pool {
     }
   }
 
-  /** Takes a connection back. One that is lost makes room for a new one. */
+  /** Takes a connection back. A lost one is replaced when somebody waits. */
   release(connection: Connection): void {
     if (!connection.isReusable || this.#generations.get(connection) !== this.#generation) {
       if (!connection.isLost) connection.destroy()
@@ -160,7 +160,7 @@ export class Pool {
     if (this.#lent === 0) this.#onReturn?.()
   }
 
-  /** Opens a connection for who waits longest, when there is room. */
+  /** Opens a connection for the oldest waiter, unless `maxConnections` are open. */
   #serveNext(): void {
     if (this.#size >= this.#settings.maxConnections) return
     const waiter = this.#waiting.shift()

@@ -42,7 +42,7 @@ export interface Prepared {
   readonly isReader: boolean
   readonly isReadonly: boolean
   readonly plan: DecodePlan | undefined
-  /** Whether integers are read as BigInt. It stays so once a row needed it. */
+  /** True if integers are read as BigInt. Stays true once a row needed it. */
   isExact: boolean
 }
 
@@ -129,7 +129,7 @@ export class Connection {
   run(text: string, values: BoundValue[]): RunResult {
     const { native, isReader } = this.prepare(text)
     if (isReader) {
-      // RETURNING, or a SELECT: SQLite's own counter tells what was changed.
+      // RETURNING, or a SELECT: SQLite's own counters say how many rows were changed.
       const before = this.#count('total_changes')
       native.all(...values)
       // total_changes() counts what triggers and cascades do, and changes() is that of the last statement that wrote.

@@ -252,7 +252,7 @@ class SqliteDriver implements Adapter {
       this.#writer.forgetOldSchema()
       this.#reader?.forgetOldSchema()
     } catch {
-      // The lock is another's for a moment, or the file is damaged: the next turn looks again, and the next statement tells.
+      // Another process holds the lock, or the file is damaged: the next turn tries again, and the next statement fails with the reason.
     }
   }
 

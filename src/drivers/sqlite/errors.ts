@@ -89,7 +89,7 @@ const UNIQUE = /^UNIQUE constraint failed: (.+)$/
 const NOT_NULL = /^NOT NULL constraint failed: (.+)\.(.+)$/
 const CHECK = /^CHECK constraint failed: (.+)$/
 
-/** Whether the error says that another connection holds a lock which will be free again. */
+/** True if the statement failed because another connection holds a lock. */
 export function isBusy(error: unknown): boolean {
   const code = nativeCode(error)
   return code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED') || code === 'SQLITE_PROTOCOL'
@@ -154,7 +154,7 @@ function describe(native: string, message: string): string {
   return message
 }
 
-/** What the message tells of the constraint. SQLite names a table's columns as `table.column`. */
+/** The constraint, table and column that the message names. SQLite writes a column as `table.column`. */
 function subject(message: string): { constraint?: string; table?: string; column?: string } {
   const unique = UNIQUE.exec(message)?.[1]
   if (unique !== undefined) {

@@ -200,7 +200,7 @@ export class WriteQueue {
     const start = performance.now()
     const done: { entry: Entry; result: unknown }[] = []
     const again: Entry[] = []
-    // What has to be done again comes before its followers, so the group ends there.
+    // An entry that is retried runs before those behind it, so the group ends there.
     while (again.length === 0 && this.#connection.inTransaction && performance.now() - start < MAX_BLOCKING_TIME) {
       const next = this.#peek()
       if (next === undefined || next.kind === 'exclusive') break

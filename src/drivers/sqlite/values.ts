@@ -22,7 +22,7 @@ export interface DecodePlan {
   readonly columns: readonly string[]
   /** True if two columns share a name, so that a row cannot hold both. */
   readonly hasDuplicates: boolean
-  /** Whether a column could hold an integer that a number cannot. */
+  /** True if a column could hold an integer beyond ±(2^53−1). */
   readonly mayHoldIntegers: boolean
   decode(rows: readonly unknown[][]): Row[] | undefined
   decodeExact(rows: readonly unknown[][]): Row[]
