@@ -36,6 +36,7 @@ export function createDatabase(config?: DatabaseConfig | string): Database {
  * const db = createDatabaseFrom(new MyAdapter())
  */
 export function createDatabaseFrom(adapter: Adapter): Database {
+  checkDialect(adapter)
   const onFirstUse = new AdapterOnFirstUse(adapter.dialect, adapter.isInProcess ?? false, () => withTables(adapter))
   const options = { location: 'an adapter', maxValueBytes: DEFAULT_MAX_VALUE_BYTES, idleLimit: DEFAULT_TIMEOUTS.query }
   return new DatabaseHandle(onFirstUse, options)
@@ -49,6 +50,7 @@ export function createDatabaseFrom(adapter: Adapter): Database {
 export function createKeyValueStore(on: Handle | Adapter, maxValueBytes: number = DEFAULT_MAX_VALUE_BYTES): KeyValueStore {
   if (on instanceof DatabaseHandle) return new Store(on.runner, maxValueBytes, () => on.assertUsable())
   if ('kvs' in on) return on.kvs
+  checkDialect(on)
   return new Store(on, maxValueBytes, () => assertOutside(on))
 }
 
@@ -61,6 +63,14 @@ export function createKeyValueStore(on: Handle | Adapter, maxValueBytes: number 
  */
 export function saveUser(on: Handle | Adapter, user: UserInput): Promise<User> {
   return 'saveUser' in on ? on.saveUser(user) : putUser(on, user)
+}
+
+function checkDialect({ dialect }: Adapter): void {
+  if (dialect === 'sqlite' || dialect === 'postgres') return
+  throw new DatabaseError(
+    'invalid_configuration',
+    `The dialect of an adapter must be "sqlite" or "postgres"; got ${JSON.stringify(dialect)}.`
+  )
 }
 
 // Opening -------------------------------------------------------------------------------------------------------

@@ -314,7 +314,7 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
   }
 
   async #close(): Promise<void> {
-    await this.kvs.flush()
+    await this.kvs.settled()
     await Promise.allSettled(this.#transactions)
     await this.#endLoops()
     await this.runner.close()

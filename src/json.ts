@@ -2,7 +2,7 @@ import { isArrayBufferView, isBoxedPrimitive, isDate, isMap, isNativeError, isPr
 import { DatabaseError, type ErrorCode } from './errors.ts'
 
 /** Deeper values could overflow the stack of `JSON.stringify`, whose limit depends on the machine. */
-const MAX_DEPTH = 1000
+export const MAX_LEVELS = 1000
 
 /**
  * Returns the JSON text of a value, after a check that nothing in it would be lost silently. Accepted are what JSON
@@ -11,12 +11,20 @@ const MAX_DEPTH = 1000
  * @param value anything
  * @param place what the value is to the caller (`value`, `$2`); the error continues it (`value.tags[3]`)
  * @param code the error's code
+ * @param maxLevels how deep the value may nest
  */
-export function toJson(value: unknown, place: string, code: ErrorCode): string {
-  check(value, [], new Set(), place, code)
+export function toJson(value: unknown, place: string, code: ErrorCode, maxLevels = MAX_LEVELS): string {
+  check(value, [], new Set(), { place, code, maxLevels })
   const text = JSON.stringify(value) as string | undefined
   if (text === undefined) throw refuse(place, [], 'has a toJSON() that returns nothing', code)
   return text
+}
+
+/** What is checked against, and what the error says. */
+interface Limits {
+  readonly place: string
+  readonly code: ErrorCode
+  readonly maxLevels: number
 }
 
 /** True for `{}` and `Object.create(null)`, of this realm or another one. */
@@ -25,7 +33,8 @@ export function isPlainObject(value: object): boolean {
   return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
 }
 
-function check(value: unknown, path: (string | number)[], above: Set<object>, place: string, code: ErrorCode, isReplacement = false): void {
+function check(value: unknown, path: (string | number)[], above: Set<object>, limits: Limits, isReplacement = false): void {
+  const { place, code } = limits
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -46,12 +55,12 @@ function check(value: unknown, path: (string | number)[], above: Set<object>, pl
   if (value === null) return
   // JSON.stringify makes the primitive of these.
   if (isBoxedPrimitive(value)) {
-    check((value as { valueOf(): unknown }).valueOf(), path, above, place, code)
+    check((value as { valueOf(): unknown }).valueOf(), path, above, limits)
     return
   }
   const object = value as object
   if (above.has(object)) throw refuse(place, path, 'refers to an object that holds it (a circular structure)', code)
-  if (path.length > MAX_DEPTH) throw refuse(place, path.slice(0, 3), `nests deeper than ${MAX_DEPTH} levels`, code)
+  if (path.length > limits.maxLevels) throw refuse(place, path.slice(0, 3), `nests deeper than ${MAX_LEVELS} levels`, code)
   if (isDate(object)) {
     if (Number.isNaN(Date.prototype.getTime.call(object))) throw refuse(place, path, 'is an invalid Date', code)
     return
@@ -59,14 +68,14 @@ function check(value: unknown, path: (string | number)[], above: Set<object>, pl
   if (!isReplacement && typeof (object as { toJSON?: unknown }).toJSON === 'function') {
     // What an object's own toJSON makes of it is what will be stored.
     const replacement = (object as { toJSON: (key: string) => unknown }).toJSON(String(path.at(-1) ?? ''))
-    check(replacement, path, above, place, code, true)
+    check(replacement, path, above, limits, true)
     return
   }
   above.add(object)
   if (Array.isArray(object)) {
     for (let i = 0; i < object.length; i++) {
       path.push(i)
-      check(object[i], path, above, place, code)
+      check(object[i], path, above, limits)
       path.pop()
     }
   } else {
@@ -74,7 +83,7 @@ function check(value: unknown, path: (string | number)[], above: Set<object>, pl
     if (!isPlainObject(object)) assertKeptByJson(object, names, place, path, code)
     for (const name of names) {
       path.push(name)
-      check((object as Record<string, unknown>)[name], path, above, place, code)
+      check((object as Record<string, unknown>)[name], path, above, limits)
       path.pop()
     }
   }

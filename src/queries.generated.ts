@@ -1,6 +1,12 @@
 // Made from sql/ by "npm run sql". Change it there.
 
 export const ownQueries = {
+  addValues: {
+    call: 'all',
+    text: {
+      postgres: "INSERT INTO kvs (key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries (key, value)\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\"\nON CONFLICT (key) DO NOTHING\nRETURNING key"
+    }
+  },
   countTables: {
     call: 'one',
     text: {
@@ -18,15 +24,19 @@ export const ownQueries = {
   deleteValues: {
     call: 'run',
     text: {
-      sqlite: "DELETE FROM kvs\nWHERE key IN (SELECT value FROM json_each(:keys))",
-      postgres: "DELETE FROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))"
+      sqlite: "DELETE FROM kvs\nWHERE key IN (SELECT value FROM json_each(:keys))"
     }
   },
   findAndLockValues: {
     call: 'all',
     text: {
-      sqlite: "SELECT key, value\nFROM kvs\nWHERE key IN (SELECT value FROM json_each(:keys))",
-      postgres: "WITH locked AS (\n  SELECT count(pg_advisory_xact_lock(2018110552, hash)) AS count\n  FROM (\n    SELECT DISTINCT hashtext(key) AS hash\n    FROM json_array_elements_text(:keys::JSON) AS key\n    ORDER BY hash\n  ) AS hashes\n)\nSELECT kvs.key, kvs.value\nFROM kvs, locked\nWHERE kvs.key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON))) AND locked.count > 0\nORDER BY kvs.key COLLATE \"C\"\nFOR UPDATE OF kvs"
+      postgres: "SELECT key, value\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))\nORDER BY key COLLATE \"C\"\nFOR UPDATE"
+    }
+  },
+  findLockedKeys: {
+    call: 'all',
+    text: {
+      postgres: "WITH unlocked AS (\n  SELECT key\n  FROM kvs\n  WHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))\n  FOR UPDATE SKIP LOCKED\n)\nSELECT key\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON))) AND key NOT IN (SELECT key FROM unlocked)"
     }
   },
   findValue: {
@@ -38,6 +48,13 @@ export const ownQueries = {
     text: {
       sqlite: "SELECT key, value\nFROM kvs\nWHERE key IN (SELECT value FROM json_each(:keys))",
       postgres: "SELECT key, value\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))"
+    }
+  },
+  listKeys: {
+    call: 'all',
+    text: {
+      sqlite: "SELECT key\nFROM kvs\nWHERE key > :after AND key >= :prefix AND (:end IS NULL OR key < :end)\nORDER BY key\nLIMIT :limit",
+      postgres: "SELECT key\nFROM kvs\nWHERE key COLLATE \"C\" > :after AND key COLLATE \"C\" >= :prefix\n  AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)\nORDER BY key COLLATE \"C\"\nLIMIT :limit"
     }
   },
   listValues: {
@@ -52,10 +69,28 @@ export const ownQueries = {
     text: "INSERT INTO kvs (key, value, modified_on)\nVALUES (:key, :value, :now)\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
   },
   putValues: {
+    call: 'all',
+    text: {
+      postgres: "INSERT INTO kvs (key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries (key, value)\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\"\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on\nRETURNING key"
+    }
+  },
+  removeOldValues: {
+    call: 'all',
+    text: {
+      postgres: "DELETE FROM kvs\nUSING (\n  SELECT key, old\n  FROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:olds::JSON)) AS arrays (key, old)\n  WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\n  ORDER BY key COLLATE \"C\"\n) AS entries\nWHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old\nRETURNING kvs.key"
+    }
+  },
+  removePrefix: {
     call: 'run',
     text: {
-      sqlite: "INSERT INTO kvs (key, value, modified_on)\nSELECT max(key), max(value), :now\nFROM (\n  SELECT key AS place, value AS key, NULL AS value\n  FROM json_each(:keys)\n  UNION ALL\n  SELECT key, NULL, value\n  FROM json_each(:values)\n)\nWHERE TRUE\nGROUP BY place\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on",
-      postgres: "INSERT INTO kvs (key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries (key, value)\nORDER BY key COLLATE \"C\"\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
+      sqlite: "DELETE FROM kvs\nWHERE key >= :prefix AND (:end IS NULL OR key < :end)",
+      postgres: "DELETE FROM kvs\nWHERE key COLLATE \"C\" >= :prefix AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)"
+    }
+  },
+  removeValues: {
+    call: 'all',
+    text: {
+      postgres: "DELETE FROM kvs\nUSING (\n  SELECT key\n  FROM json_array_elements_text(:keys::JSON) AS key\n  WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\n  ORDER BY key COLLATE \"C\"\n) AS entries\nWHERE kvs.key = entries.key\nRETURNING kvs.key"
     }
   },
   saveUser: {
@@ -65,7 +100,7 @@ export const ownQueries = {
   swapValues: {
     call: 'all',
     text: {
-      postgres: "WITH change AS (\n  SELECT entry ->> 0 AS kind, entry ->> 1 AS key, entry ->> 2 AS old, entry ->> 3 AS value\n  FROM json_array_elements(:changes::JSON) AS entry\n),\nlocked AS (\n  SELECT kvs.key\n  FROM kvs\n  JOIN change ON change.key = kvs.key\n  WHERE change.kind = 'put' OR (change.kind = 'swap' AND COALESCE(kvs.value, 'null') IS NOT DISTINCT FROM change.old)\n  ORDER BY kvs.key COLLATE \"C\"\n  FOR UPDATE OF kvs\n),\nswapped AS (\n  UPDATE kvs SET\n    value = change.value,\n    modified_on = :now\n  FROM change, locked\n  WHERE kvs.key = change.key\n    AND kvs.key = locked.key\n    AND change.kind = 'swap'\n    AND change.value IS NOT NULL\n    AND COALESCE(kvs.value, 'null') IS NOT DISTINCT FROM change.old\n  RETURNING kvs.key\n),\nremoved AS (\n  DELETE FROM kvs\n  USING change, locked\n  WHERE kvs.key = change.key\n    AND kvs.key = locked.key\n    AND change.kind = 'swap'\n    AND change.value IS NULL\n    AND COALESCE(kvs.value, 'null') IS NOT DISTINCT FROM change.old\n  RETURNING kvs.key\n),\nstored AS (\n  INSERT INTO kvs (key, value, modified_on)\n  SELECT key, value, :now\n  FROM change\n  WHERE kind = 'put' AND (SELECT count(*) FROM locked) >= 0\n  ORDER BY key COLLATE \"C\"\n  ON CONFLICT (key) DO UPDATE SET\n    value = excluded.value,\n    modified_on = excluded.modified_on\n  RETURNING key\n),\nadded AS (\n  INSERT INTO kvs (key, value, modified_on)\n  SELECT key, value, :now\n  FROM change\n  WHERE kind = 'add' AND (SELECT count(*) FROM locked) >= 0\n  ORDER BY key COLLATE \"C\"\n  ON CONFLICT (key) DO NOTHING\n  RETURNING key\n)\nSELECT key FROM swapped\nUNION ALL\nSELECT key FROM removed\nUNION ALL\nSELECT key FROM stored\nUNION ALL\nSELECT key FROM added"
+      postgres: "UPDATE kvs SET\n  value = entries.value,\n  modified_on = :now\nFROM (\n  SELECT key, old, value\n  FROM ROWS FROM (\n    json_array_elements_text(:keys::JSON),\n    json_array_elements_text(:olds::JSON),\n    json_array_elements_text(:values::JSON)\n  ) AS arrays (key, old, value)\n  WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\n  ORDER BY key COLLATE \"C\"\n) AS entries\nWHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old\nRETURNING kvs.key"
     }
   }
 } as const

@@ -13,7 +13,13 @@ interface QueryRows {
   findValue: { value: string | null }
   findValues: { key: string; value: string | null }
   findAndLockValues: { key: string; value: string | null }
+  findLockedKeys: { key: string }
+  putValues: { key: string }
+  addValues: { key: string }
   swapValues: { key: string }
+  removeValues: { key: string }
+  removeOldValues: { key: string }
+  listKeys: { key: string }
   listValues: { key: string; value: string | null; modifiedOn: Date | null }
   saveUser: object
 }
@@ -27,9 +33,6 @@ type ResultOf<N extends QueryName> = {
   run: RunResult
   exec: undefined
 }[OwnQueries[N]['call']]
-
-/** A change for `swapValues`; the file says what the kinds mean. */
-export type ValueChange = readonly [kind: 'put' | 'add' | 'swap', key: string, old: string | null, value: string | null]
 
 /** Returns the SQL of a query; undefined where the dialect has none. */
 export function textOf(name: QueryName, dialect: Dialect): string | undefined {

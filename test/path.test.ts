@@ -520,6 +520,15 @@ const differences: Difference[] = [
     isRefused: false
   },
   {
+    reason: 'Only objects and arrays hold anything; lodash reads the characters of a string, and lengths.',
+    shows: given =>
+      walk(given).some(
+        ({ holder, name }) => (typeof holder === 'string' || Array.isArray(holder)) && (name === 'length' || typeof holder === 'string')
+      ),
+    in: ['get'],
+    isRefused: false
+  },
+  {
     reason: 'A string, number or boolean on the way is an error; lodash replaces it and loses it.',
     shows: given => walk(given).some(({ holder }) => typeof holder !== 'object'),
     in: ['set'],

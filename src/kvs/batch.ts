@@ -1,478 +1,750 @@
 /**
- * From calls to statements. The calls of one turn of the event loop travel together: one statement reads what they
- * need, one writes what they changed. For each key the calls keep their order.
+ * From calls to statements. The calls of one turn of the event loop travel together, and while they are on their way
+ * the next gather. One step chooses the keys that are not busy, up to a size; loads what depends on old values, applies
+ * the calls, and stores each key by the simplest statement that does it:
  *
- * A change that depends on the old value must not lose another process's change. Where the dialect can compare and
- * set in one statement, a change whose key was changed meanwhile is made again; else the turn is one transaction.
+ * | the calls on a key                          | Postgres                        | SQLite                        |
+ * |---------------------------------------------|---------------------------------|-------------------------------|
+ * | only read                                   | `findValues`                    | `findValues`                  |
+ * | begin with a whole value                    | `putValues`                     | one transaction that has the  |
+ * | depend on the old value, key is absent      | `findValues`, then `addValues`  | write lock: `findValues`,     |
+ * | depend on the old value, key exists         | `findValues`, then `swapValues` | then `putValue` for each key, |
+ * | remove the key                              | `removeValues`                  | and `deleteValues`            |
+ * | `setMany`, `deleteMany`: all or none        | one of these alone              | a transaction of its own      |
+ *
+ * On Postgres each of these is one statement for all keys of its kind, atomic for each key, and it compares with the
+ * old value: a key that another client changed meanwhile is loaded and applied again, after some conflicts under a row
+ * lock. On SQLite the lock of the transaction keeps others out, and one prepared statement for each key is three times
+ * as fast as one for all. Inside of a transaction of the caller both do the same, with row locks on Postgres.
+ *
+ * A statement that fails has changed nothing. If a value is at fault, the keys are halved until it is alone; a key that
+ * another client has locked waits by itself.
  */
-import type { JsonValue } from '../adapter.ts'
 import { asLostCommit, copyOf, DatabaseError, type ErrorCode } from '../errors.ts'
 import { inTransaction, type Runner } from '../execute.ts'
-import { callQuery, textOf, type ValueChange } from '../queries.ts'
-
-/** The stored value of one key while the turn's calls are applied to it. */
-export class StoredValue {
-  /** As it is stored; undefined when the key is absent. */
-  readonly #old: string | undefined
-  #text: string | undefined
-  /** What the text says, once it was needed. Shared with nobody. */
-  #value: JsonValue | undefined
-  #isParsed = false
-  #isChanged = false
-  /** How long the value's text can be at most, in characters. */
-  maxLength: number
-
-  constructor(text: string | undefined) {
-    this.#old = text
-    this.#text = text
-    this.maxLength = text?.length ?? 0
-  }
-
-  /** Whether the key exists. */
-  get exists(): boolean {
-    return this.#isParsed ? this.#value !== undefined : this.#text !== undefined
-  }
-
-  /** The value, to be changed in place and handed to `change`; undefined when the key is absent. */
-  get value(): JsonValue | undefined {
-    if (!this.#isParsed) {
-      this.#value = this.#text === undefined ? undefined : parseStored(this.#text)
-      this.#isParsed = true
-    }
-    return this.#value
-  }
-
-  /** A value of its own for a caller. */
-  copy(): JsonValue | undefined {
-    return this.#isParsed ? structuredClone(this.#value) : this.#text === undefined ? undefined : parseStored(this.#text)
-  }
-
-  /** Takes another text as the whole value; undefined removes the key. */
-  replace(text: string | undefined): void {
-    this.#text = text
-    this.maxLength = text?.length ?? 0
-    this.#isParsed = false
-    this.#isChanged = true
-  }
-
-  /** Takes a value that nobody else has, whose text has grown by so many characters at most. */
-  change(value: JsonValue, growth: number): void {
-    this.#value = value
-    this.maxLength += growth
-    this.#isParsed = true
-    this.#isChanged = true
-  }
-
-  /** What has to be stored, or undefined when nothing changed. */
-  finish(): { old: string | undefined; text: string | undefined } | undefined {
-    if (!this.#isChanged) return undefined
-    const text = this.#isParsed && this.#value !== undefined ? JSON.stringify(this.#value) : this.#text
-    return text === this.#old ? undefined : { old: this.#old, text }
-  }
-}
-
-/** Reads a stored text. A NULL of an older version's table counts as JSON's null. */
-export function parseStored(text: string): JsonValue {
-  try {
-    return JSON.parse(text) as JsonValue
-  } catch {
-    throw new DatabaseError('data_corrupted', 'The value of a key of the kvs table is not JSON; something else than duolect wrote it.', {
-      table: 'kvs',
-      column: 'value'
-    })
-  }
-}
+import { callQuery, textOf } from '../queries.ts'
+import { StoredValue } from './stored-value.ts'
 
 /** One call on one key. */
 export interface Call {
-  readonly key: string
-  /** Whether it only reads, depends on the old value, or stores a whole value whatever was there. */
+  /** Whether it reads, depends on the old value, removes the key, or stores a whole value. */
   readonly kind: 'read' | 'change' | 'remove' | 'replace'
-  /** Does the call on the stored value and returns its result. May run again; fails without having changed anything. */
+  /** Does the call on the value and returns its result. May run again; fails without having changed anything. */
   apply(stored: StoredValue): unknown
   resolve(result: unknown): void
   reject(error: unknown): void
-  /** How long the text is that it stores. */
+  /** Number of characters that it stores. */
   readonly size: number
-  /** Calls that must be stored together or not at all. */
-  readonly group: object | undefined
+  /** Called when its key is detached. */
+  onDetach?: () => void
 }
 
-type Chain = readonly Call[]
+/** Keys that are stored or removed together, or not at all. */
+interface Group {
+  /** The values by key; undefined to remove the keys. */
+  readonly entries: ReadonlyMap<string, string | undefined>
+  resolve(count: number): void
+  reject(error: unknown): void
+  onDetach?: () => void
+  /** Number of its keys that are busy, or have earlier calls. */
+  blockers: number
+}
 
-/** Settles one call, after the commit. */
+/** The calls on one key that a step carries out, in order. */
+interface Chain {
+  readonly key: string
+  readonly calls: readonly Call[]
+}
+
+/** Settles one call, once its effect is stored. */
 type Outcome = () => void
+
+/** What a chain comes to: the value before and after, and how its calls are settled. */
+interface Change {
+  readonly chain: Chain
+  readonly outcomes: readonly Outcome[]
+  readonly old: string | undefined
+  readonly text: string | undefined
+}
+
+type ChangeKind = 'put' | 'add' | 'swap' | 'remove' | 'removeOld'
+
+/** Maximum number of keys in a step. */
+const MAX_KEYS = 2000
+
+/** Number of characters after which a step takes no more values: a statement is one string. */
+const MAX_SIZE = 32 * 1024 * 1024
+
+/** How long a statement for several keys waits for a lock before the locked keys are left to wait by themselves, in ms. */
+const SHARED_LOCK_WAIT = 100
 
 /** Number of lost comparisons after which a key is locked. */
 const MAX_CONFLICTS = 4
 
-/** Number of lost comparisons under the lock after which the call fails. */
+/** Number of lost comparisons under the lock after which the call fails: a new key has no row to lock. */
 const MAX_CONFLICTS_LOCKED = 100
 
-/** How much text one write takes, in characters; a statement is one text, and Node's have a limit. */
-const MAX_BATCH_SIZE = 32 * 1024 * 1024
+/** Maximum number of keys that wait for a lock at a time, each on a connection of its own. */
+const MAX_DETACHED = 4
 
 export class Batch {
   readonly #runner: Runner
   /** True if the runner is a transaction's session, which ends all or nothing by itself. */
   readonly #isTransaction: boolean
-  #waiting = new Map<string, Call[]>()
-  /** The keys of the write that is on its way. */
-  #writing: ReadonlySet<string> = new Set()
-  /** The reads that are on their way, by key. */
-  readonly #reading = new Map<string, Promise<void>>()
+  /** True if the dialect compares and stores in one statement. */
+  readonly #canCompare: boolean
+  /** The calls and groups that wait, by key, in order. */
+  readonly #waiting = new Map<string, (Call | Group)[]>()
+  /** The keys that a step works on. */
+  readonly #busy = new Set<string>()
+  /** Groups that nothing blocks. */
+  readonly #readyGroups: Group[] = []
+  /** The steps that have not ended. */
+  readonly #steps = new Set<Promise<void>>()
+  /** The busy keys that no longer belong to a step, each with its own work: mostly, a wait for another client's lock. */
+  readonly #detached = new Map<string, Promise<void>>()
   #isScheduled = false
+  #isReading = false
   #isWriting = false
-  /** The write that is on its way, or the last one. */
-  #written: Promise<void> = Promise.resolve()
+  /** What was called since `afterAll()`, while its work has not ended. */
+  #held: (() => void)[] | undefined
+  readonly #semaphore = new Semaphore(MAX_DETACHED)
 
   /** @param runner what the statements run on */
   constructor(runner: Runner) {
     this.#runner = runner
     this.#isTransaction = runner.begin === undefined
+    this.#canCompare = textOf('swapValues', runner.dialect) !== undefined
   }
 
-  /** True if no pending operation on the key could be reordered with a read of it. */
+  /** True if no pending call could be reordered with a read of the key. */
   isFree(key: string): boolean {
-    return !this.#isScheduled && !this.#writing.has(key) && !this.#waiting.has(key)
+    return !this.#isScheduled && this.#held === undefined && !this.#busy.has(key) && !this.#waiting.has(key)
   }
 
-  /** Whether no call is unanswered. */
+  /** True if every call is settled. */
   get isIdle(): boolean {
-    return this.#waiting.size === 0 && !this.#isWriting && this.#reading.size === 0
+    return this.#waiting.size === 0 && this.#steps.size === 0 && this.#detached.size === 0 && this.#held === undefined
   }
 
   /** Adds a call to this turn. */
-  add<T>(key: string, kind: Call['kind'], apply: Call['apply'], size = 0, group?: object): Promise<T> {
+  add<T>(key: string, kind: Call['kind'], apply: Call['apply'], size = 0): Promise<T> {
     return new Promise((resolve, reject) => {
-      const call: Call = { key, kind, apply, size, group, resolve: resolve as (result: unknown) => void, reject }
-      const chain = this.#waiting.get(key)
-      if (chain === undefined) this.#waiting.set(key, [call])
-      else chain.push(call)
-      this.#schedule()
+      this.#enqueue(() => this.#push(key, { kind, apply, size, resolve: resolve as (result: unknown) => void, reject }))
     })
   }
 
-  /** Resolves when all calls that were made so far are answered. */
-  settled(): Promise<void> {
-    const waiting = [...this.#waiting.keys()].map(key => this.add(key, 'read', () => undefined))
-    return Promise.allSettled([...waiting, this.#written, ...this.#reading.values()]).then(() => undefined)
+  /** Adds keys that are stored (or, with undefined, removed) together; resolves with the number of changed rows. */
+  addGroup(entries: ReadonlyMap<string, string | undefined>): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#enqueue(() => {
+        const group: Group = { entries, blockers: 0, resolve, reject }
+        for (const key of entries.keys()) {
+          if (this.#busy.has(key) || this.#waiting.has(key)) group.blockers++
+          this.#push(key, group)
+        }
+        if (group.blockers === 0) this.#readyGroups.push(group)
+      })
+    })
+  }
+
+  /** Runs work on keys that it does not name: after all earlier calls, and before all later ones. */
+  afterAll<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#held !== undefined) return new Promise((resolve, reject) => this.#held?.push(() => this.afterAll(work).then(resolve, reject)))
+    this.#held = []
+    return this.#settledSteps(true)
+      .then(work)
+      .finally(() => {
+        const held = this.#held ?? []
+        this.#held = undefined
+        for (const enqueue of held) enqueue()
+      })
+  }
+
+  /**
+   * Resolves when all calls that were made so far are settled.
+   *
+   * @param isWithLocked false to leave out keys that wait for another client's lock
+   */
+  settled(isWithLocked = true): Promise<void> {
+    return this.#held === undefined ? this.#settledSteps(isWithLocked) : this.afterAll(async () => undefined)
+  }
+
+  async #settledSteps(isWithLocked: boolean): Promise<void> {
+    const waiting: Promise<void>[] = []
+    for (const [key, queue] of this.#waiting) {
+      // The calls on a key are settled in order, so the last one settles last.
+      if (isWithLocked || !this.#detached.has(key)) waiting.push(whenSettled(queue.at(-1) as Call | Group, isWithLocked))
+    }
+    await Promise.all([...this.#steps, ...waiting])
+    if (isWithLocked) await Promise.all(this.#detached.values())
+  }
+
+  #enqueue(push: () => void): void {
+    if (this.#held !== undefined) {
+      this.#held.push(() => this.#enqueue(push))
+      return
+    }
+    push()
+    this.#schedule()
+  }
+
+  #push(key: string, entry: Call | Group): void {
+    const queue = this.#waiting.get(key)
+    if (queue === undefined) this.#waiting.set(key, [entry])
+    else queue.push(entry)
   }
 
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
-    setImmediate(() => this.#flush())
+    setImmediate(() => {
+      this.#isScheduled = false
+      this.#beginSteps()
+    })
   }
 
-  #flush(): void {
-    this.#isScheduled = false
+  // Steps -----------------------------------------------------------------------------------------------------------
+
+  /** Begins the steps that can begin: one that writes and one that reads at a time, and each group that nothing blocks. */
+  #beginSteps(): void {
+    for (const group of this.#readyGroups.splice(0)) this.#beginGroup(group)
     const reads: Chain[] = []
     const writes: Chain[] = []
-    const waiting = this.#waiting
-    this.#waiting = new Map()
-    for (const [key, chain] of waiting) {
-      const onlyReads = chain.every(isRead)
-      // While one write is on its way, the next gathers.
-      if (this.#writing.has(key) || (this.#isWriting && !onlyReads)) this.#waiting.set(key, chain)
-      else (onlyReads ? reads : writes).push(chain)
-    }
-    this.#cut(writes)
-    // What is written needs a look at old values in most cases, and the reads come along with that.
-    const shareRead = reads.length > 0 && this.#canSwap && !this.#isTransaction && !writes.every(isIndependent)
-    if (reads.length > 0 && !shareRead) void this.#read(reads)
-    if (writes.length > 0) this.#written = this.#write(writes, shareRead ? reads : [])
-  }
-
-  /** What does not fit into one statement waits for the next. What must be stored together stays together. */
-  #cut(writes: Chain[]): void {
-    if (sizeOf(writes) <= MAX_BATCH_SIZE) return
     let size = 0
-    for (const part of separable(writes.splice(0))) {
-      if (size <= MAX_BATCH_SIZE) writes.push(...part)
-      else for (const chain of part) this.#waiting.set(keyOf(chain), [...chain])
-      size += sizeOf(part)
+    for (const [key, queue] of this.#waiting) {
+      if (reads.length >= MAX_KEYS || writes.length >= MAX_KEYS || size > MAX_SIZE) break
+      if (this.#busy.has(key)) continue
+      const chain = { key, calls: callsBeforeGroup(queue) }
+      if (chain.calls.length === 0) continue
+      if (chain.calls.every(isRead)) reads.push(chain)
+      else if (!this.#isWriting) {
+        writes.push(chain)
+        for (const call of chain.calls) size += call.size
+      }
+    }
+    // What is changed needs a look at old values in most cases; the reads come along with that.
+    const shareLoad = this.#canCompare && reads.length > 0 && !writes.every(isIndependent)
+    if (writes.length > 0) {
+      this.#isWriting = true
+      void this.#step([...writes, ...(shareLoad ? reads : [])], () => this.#store(writes, shareLoad ? reads : [])).then(() => {
+        this.#isWriting = false
+      })
+    }
+    // The statements of a transaction run one after another in any case.
+    const isOccupied = this.#isReading || (this.#isTransaction && this.#isWriting)
+    if (reads.length > 0 && !shareLoad && !isOccupied) {
+      this.#isReading = true
+      void this.#step(reads, () => this.#read(reads)).then(() => {
+        this.#isReading = false
+      })
     }
   }
 
-  get #canSwap(): boolean {
-    return textOf('swapValues', this.#runner.dialect) !== undefined
+  /** Carries out chains, which are taken out of the queue; gives their keys back when the work has ended. It never fails. */
+  async #step(chains: readonly Chain[], work: () => Promise<void>): Promise<void> {
+    for (const { key, calls } of chains) {
+      this.#busy.add(key)
+      const queue = this.#waiting.get(key) as (Call | Group)[]
+      if (queue.length === calls.length) this.#waiting.delete(key)
+      else queue.splice(0, calls.length)
+    }
+    await this.#track(work())
+    for (const { key } of chains) if (!this.#detached.has(key)) this.#release(key)
+    this.#schedule()
   }
 
-  #done(): void {
-    if (this.#waiting.size > 0) this.#schedule()
+  /** Lets chains go on by themselves, so that the step need not wait for them. */
+  #detach(chains: readonly Chain[], work: (chain: Chain) => Promise<void>): void {
+    for (const chain of chains) {
+      const { key, calls } = chain
+      for (const entry of [...calls, ...(this.#waiting.get(key) ?? [])]) entry.onDetach?.()
+      const ended = this.#semaphore
+        .run(() => work(chain))
+        .then(() => {
+          this.#detached.delete(key)
+          this.#release(key)
+          this.#schedule()
+        })
+      this.#detached.set(key, ended)
+    }
   }
+
+  async #track(work: Promise<void>): Promise<void> {
+    this.#steps.add(work)
+    await work
+    this.#steps.delete(work)
+  }
+
+  /** A group whose last key this was can begin. */
+  #release(key: string): void {
+    this.#busy.delete(key)
+    const next = this.#waiting.get(key)?.[0]
+    if (next !== undefined && isGroup(next) && --next.blockers === 0) this.#readyGroups.push(next)
+  }
+
+  #beginGroup(group: Group): void {
+    for (const key of group.entries.keys()) {
+      this.#busy.add(key)
+      const queue = this.#waiting.get(key) as (Call | Group)[]
+      if (queue.length === 1) this.#waiting.delete(key)
+      else queue.shift()
+    }
+    void this.#track(this.#storeGroup(group).then(group.resolve, error => group.reject(copyOf(error)))).then(() => {
+      for (const key of group.entries.keys()) this.#release(key)
+      this.#schedule()
+    })
+  }
+
+  // Reading ---------------------------------------------------------------------------------------------------------
 
   async #read(chains: readonly Chain[]): Promise<void> {
-    const keys = chains.map(keyOf)
-    // Who waits for this read waits for the earlier ones of its keys, too.
-    const earlier = this.#readingOf(keys)
-    const answered = this.#load(keys, 'findValues').then(
-      texts => answerReads(chains, texts),
-      error => rejectAll(chains, error)
-    )
-    const work: Promise<void> = Promise.all([answered, ...earlier])
-      .then(() => undefined)
-      .finally(() => {
-        for (const key of keys) if (this.#reading.get(key) === work) this.#reading.delete(key)
-        this.#done()
-      })
-    for (const key of keys) this.#reading.set(key, work)
-    await work
-  }
-
-  /** The reads of those keys that are on their way. */
-  #readingOf(keys: Iterable<string>): Promise<void>[] {
-    const reading: Promise<void>[] = []
-    if (this.#reading.size === 0) return reading
-    for (const key of keys) {
-      const work = this.#reading.get(key)
-      if (work !== undefined) reading.push(work)
-    }
-    return reading
-  }
-
-  async #write(chains: readonly Chain[], reads: readonly Chain[]): Promise<void> {
-    this.#isWriting = true
-    this.#writing = new Set(chains.map(keyOf))
     try {
-      // A read that was made before must not see what is written now.
-      await Promise.all(this.#readingOf(this.#writing))
-      await this.#store(chains, reads)
-    } finally {
-      this.#isWriting = false
-      this.#writing = new Set()
-      this.#done()
-    }
-  }
-
-  /** Carries the chains out and answers each call. Never fails. */
-  async #store(chains: readonly Chain[], reads: readonly Chain[] = []): Promise<void> {
-    /** What is not stored yet. */
-    let left = chains
-    try {
-      if (chains.every(isIndependent)) settleAll(await this.#storeIndependent(chains))
-      else if (!this.#canSwap) settleAll(await this.#storeInTransaction(chains))
-      else {
-        for (let conflicts = 0; left.length > 0 && conflicts < MAX_CONFLICTS; conflicts++) {
-          if (conflicts > 0) await new Promise(resolve => setTimeout(resolve, Math.random() * 5 * conflicts))
-          left = await this.#swap(left, conflicts === 0 ? reads : [])
-        }
-        if (left.length > 0) settleAll(await this.#swapWithLock(left))
-      }
+      answerReads(chains, await this.#load(chains.map(keyOf)))
     } catch (error) {
-      rejectAll(reads, error)
-      const parts = separable(left)
-      if (parts.length === 1 || this.#isTransaction || !isValueError(error)) return rejectAll(left, error)
-      // One of them is at fault; the others must not fail with it.
-      for (const part of parts) await this.#store(part)
+      rejectAll(chains, error)
     }
-  }
-
-  /** Whole values need neither a look at the old ones nor a transaction: one statement stores them. */
-  async #storeIndependent(chains: readonly Chain[]): Promise<Outcome[]> {
-    const outcomes: Outcome[] = []
-    const entries: (readonly [string, string])[] = []
-    for (const chain of chains) {
-      const stored = new StoredValue(undefined)
-      outcomes.push(...applyAll(chain, stored))
-      const text = stored.finish()?.text
-      if (text !== undefined) entries.push([keyOf(chain), text])
-    }
-    // Several statements need a transaction to be one.
-    if (entries.length > 1 && this.#runner.isInProcess && !this.#isTransaction)
-      await inTransaction(this.#runner, {}, tx => putAll(tx, entries))
-    else if (entries.length > 0) await putAll(this.#runner, entries)
-    return outcomes
-  }
-
-  /** Reads, applies and writes in a transaction that keeps others out. */
-  async #storeInTransaction(chains: readonly Chain[]): Promise<Outcome[]> {
-    const store = async (tx: Runner) => {
-      const texts = await this.#load(chains.map(keyOf), 'findAndLockValues', tx)
-      const outcomes: Outcome[] = []
-      const entries: (readonly [string, string])[] = []
-      const removed: string[] = []
-      for (const chain of chains) {
-        const key = keyOf(chain)
-        const stored = new StoredValue(texts.get(key))
-        outcomes.push(...applyAll(chain, stored))
-        const change = stored.finish()
-        if (change === undefined) continue
-        if (change.text === undefined) removed.push(key)
-        else entries.push([key, change.text])
-      }
-      await putAll(tx, entries)
-      if (removed.length > 0) await callQuery(tx, 'deleteValues', { keys: removed })
-      return outcomes
-    }
-    return this.#isTransaction ? store(this.#runner) : inTransaction(this.#runner, {}, store)
-  }
-
-  /**
-   * Reads, applies, and compares and sets in one statement. Answers what was stored, and the reads that came along;
-   * returns the chains whose keys others have changed meanwhile.
-   */
-  async #swap(chains: readonly Chain[], reads: readonly Chain[]): Promise<readonly Chain[]> {
-    const dependent = chains.filter(chain => !isIndependent(chain))
-    const keys = [...dependent, ...reads].map(keyOf)
-    const texts = await this.#load(keys, this.#isTransaction ? 'findAndLockValues' : 'findValues')
-    answerReads(reads, texts)
-    const { outcomes, left } = await this.#compareAndSet(this.#runner, chains, texts)
-    settleAll(outcomes)
-    return left
-  }
-
-  /** The same under a lock, which keeps out whoever takes it too. Nothing is stored before the end. */
-  async #swapWithLock(chains: readonly Chain[]): Promise<Outcome[]> {
-    const swap = async (tx: Runner) => {
-      const outcomes: Outcome[] = []
-      let left = chains
-      // A plain set() of a new key takes no lock, so it may still come between.
-      for (let conflicts = 0; conflicts < MAX_CONFLICTS_LOCKED; conflicts++) {
-        const swapped = await this.#compareAndSet(tx, left, await this.#load(left.map(keyOf), 'findAndLockValues', tx))
-        outcomes.push(...swapped.outcomes)
-        left = swapped.left
-        if (left.length === 0) return outcomes
-      }
-      throw new DatabaseError('serialization_failure', 'A key of the store was changed by others again and again; try again.')
-    }
-    // At another level, what the others have changed would be an error instead of a loss.
-    return this.#isTransaction ? swap(this.#runner) : inTransaction(this.#runner, { isolation: 'read committed' }, swap)
-  }
-
-  async #compareAndSet(
-    runner: Runner,
-    chains: readonly Chain[],
-    texts: ReadonlyMap<string, string>
-  ): Promise<{ outcomes: Outcome[]; left: Chain[] }> {
-    const outcomes: Outcome[] = []
-    const changes: ValueChange[] = []
-    const pending = new Map<string, { chain: Chain; settle: Outcome[] }>()
-    for (const chain of chains) {
-      const key = keyOf(chain)
-      const stored = new StoredValue(texts.get(key))
-      const settle = applyAll(chain, stored)
-      const change = stored.finish()
-      if (change === undefined) {
-        outcomes.push(...settle)
-        continue
-      }
-      pending.set(key, { chain, settle })
-      const { old, text = null } = change
-      // A whole value that was stored on the way makes the result one that the old value has no part in.
-      if (text !== null && chain.some(call => call.kind === 'replace')) changes.push(['put', key, null, text])
-      else if (old === undefined) changes.push(['add', key, null, text])
-      else changes.push(['swap', key, old, text])
-    }
-    for (const portion of inPortions(changes)) {
-      const swapped = await callQuery(runner, 'swapValues', { changes: portion, now: new Date() }).catch(explainLostCommit)
-      for (const { key } of swapped) {
-        outcomes.push(...(pending.get(key)?.settle ?? []))
-        pending.delete(key)
-      }
-    }
-    return { outcomes, left: [...pending.values()].map(({ chain }) => chain) }
   }
 
   async #load(
     keys: readonly string[],
-    query: 'findValues' | 'findAndLockValues',
-    runner: Runner = this.#runner
+    runner = this.#runner,
+    isLocking = this.#isTransaction && this.#canCompare
   ): Promise<Map<string, string>> {
-    if (keys.length === 0) return new Map()
     const texts = new Map<string, string>()
-    for (const { key, value } of await callQuery(runner, query, { keys })) texts.set(key, value ?? 'null')
+    if (keys.length === 0) return texts
+    const [only] = keys
+    if (keys.length === 1 && !isLocking) {
+      const row = await callQuery(runner, 'findValue', { key: only })
+      if (row !== undefined) texts.set(only as string, row.value ?? 'null')
+      return texts
+    }
+    const rows = await callQuery(runner, isLocking ? 'findAndLockValues' : 'findValues', { keys })
+    for (const { key, value } of rows) texts.set(key, value ?? 'null')
     return texts
   }
-}
 
-/** Stores whole values: in one statement, or where that saves no round trip in one for each, which is thrice as fast. */
-async function putAll(runner: Runner, entries: readonly (readonly [string, string])[]): Promise<void> {
-  const now = new Date()
-  if (runner.isInProcess) {
-    for (const [key, value] of entries) await callQuery(runner, 'putValue', { key, value, now })
-    return
+  // Storing ---------------------------------------------------------------------------------------------------------
+
+  /** Stores chains, and answers reads that come along. Settles every call; never fails. */
+  async #store(chains: readonly Chain[], reads: readonly Chain[] = []): Promise<void> {
+    if (this.#canCompare) return this.#storeByComparison(chains, reads)
+    try {
+      settleAll(await this.#storeInTransaction(chains))
+    } catch (error) {
+      await this.#separate(chains, error, half => this.#store(half))
+    }
   }
-  for (const portion of inPortions(entries)) {
-    await callQuery(runner, 'putValues', { keys: portion.map(([key]) => key), values: portion.map(([, value]) => value), now })
+
+  /** Loads, applies and stores in a transaction that keeps others out. */
+  async #storeInTransaction(chains: readonly Chain[]): Promise<readonly Outcome[]> {
+    const [first] = chains as readonly [Chain]
+    if (chains.length === 1 && isIndependent(first) && !this.#isTransaction) {
+      const change = changeOf(first, undefined)
+      if (change.text !== undefined) await callQuery(this.#runner, 'putValue', { key: first.key, value: change.text, now: new Date() })
+      return change.outcomes
+    }
+    return this.#inTransaction(async tx => {
+      const texts = await this.#load(chains.filter(chain => !isIndependent(chain)).map(keyOf), tx)
+      const outcomes: Outcome[] = []
+      const removed: string[] = []
+      const now = new Date()
+      for (const chain of chains) {
+        const change = changeOf(chain, texts.get(chain.key))
+        outcomes.push(...change.outcomes)
+        if (change.text === change.old && !isIndependent(chain)) continue
+        if (change.text === undefined) removed.push(chain.key)
+        else await callQuery(tx, 'putValue', { key: chain.key, value: change.text, now })
+      }
+      if (removed.length > 0) await callQuery(tx, 'deleteValues', { keys: removed })
+      return outcomes
+    })
+  }
+
+  #inTransaction<T>(body: (tx: Runner) => Promise<T>): Promise<T> {
+    return this.#isTransaction ? body(this.#runner) : inTransaction(this.#runner, { isolation: 'read committed' }, body)
+  }
+
+  /** Loads, applies, and stores by statements that compare; again for the keys that others have changed meanwhile. */
+  async #storeByComparison(chains: readonly Chain[], reads: readonly Chain[]): Promise<void> {
+    let left = chains
+    for (let conflicts = 0; left.length > 0 || conflicts === 0; conflicts++) {
+      if (conflicts > MAX_CONFLICTS && !this.#isTransaction) return this.#storeUnderLocks(left)
+      if (conflicts > MAX_CONFLICTS_LOCKED) return rejectAll(left, conflictError())
+      if (conflicts > 0 && !this.#isTransaction) await new Promise(resolve => setTimeout(resolve, Math.random() * 5 * conflicts))
+      let texts: Map<string, string>
+      try {
+        const toLoad = left.filter(chain => !isIndependent(chain) && !isRemovalAlone(chain))
+        texts = await this.#load([...toLoad, ...(conflicts === 0 ? reads : [])].map(keyOf))
+      } catch (error) {
+        if (conflicts === 0) rejectAll(reads, error)
+        return this.#fail(left, error)
+      }
+      if (conflicts === 0) answerReads(reads, texts)
+      left = await this.#compareAndStore(left.map(chain => changeOf(chain, texts.get(chain.key))))
+    }
+  }
+
+  /** Stores changes by one statement for each kind. Settles those that are stored; returns the chains that others have changed. */
+  async #compareAndStore(changes: readonly Change[]): Promise<Chain[]> {
+    const byKind = new Map<ChangeKind, Change[]>()
+    for (const change of changes) {
+      const kind = kindOf(change)
+      if (kind === undefined) settleAll(change.outcomes)
+      else byKind.set(kind, [...(byKind.get(kind) ?? []), change])
+    }
+    const statements = [...byKind].map(([kind, changes]) => this.#storeOfKind(kind, changes))
+    return (await Promise.all(statements)).flat()
+  }
+
+  /** Stores changes of one kind by statements that are not too long. Returns the chains that others have changed. */
+  async #storeOfKind(kind: ChangeKind, changes: readonly Change[]): Promise<Chain[]> {
+    const conflicts: Chain[] = []
+    for (const portion of inPortions(changes)) conflicts.push(...(await this.#storePortion(kind, portion)))
+    return conflicts
+  }
+
+  async #storePortion(kind: ChangeKind, changes: readonly Change[], isAgain = false): Promise<Chain[]> {
+    const chains = changes.map(({ chain }) => chain)
+    const begin = performance.now()
+    // Other keys must not wait long for one of these; a key that is on its own may.
+    const isShared = !this.#isTransaction && !chains.every(({ key }) => this.#detached.has(key))
+    try {
+      const wait = isShared ? SHARED_LOCK_WAIT : undefined
+      const stored = await this.#runStatement(this.#runner, kind, changes, wait)
+      return changes.flatMap(change => {
+        const outcomes = outcomesOf(change, kind, stored)
+        if (outcomes === undefined) return [change.chain]
+        settleAll(outcomes)
+        return []
+      })
+    } catch (error) {
+      // Others have changed a key, or lock keys in another order: nothing was stored.
+      if (!this.#isTransaction && isConflict(error)) return chains
+      // A lock on the whole table is waited for before the statement can set its limit.
+      const isTable = performance.now() - begin > 10 * SHARED_LOCK_WAIT
+      if (isShared && isLockTimeout(error) && !isTable) return this.#separateLocked(kind, changes, isAgain)
+      await this.#separate(chains, error, half => this.#storeByComparison(half, []))
+      return []
+    }
+  }
+
+  /** Sends the statement of a kind. Returns the keys that it stored or removed. */
+  async #runStatement(runner: Runner, kind: ChangeKind, changes: readonly Change[], wait?: number): Promise<ReadonlySet<string>> {
+    const keys = changes.map(({ chain }) => chain.key)
+    const values = changes.map(({ text }) => text)
+    const olds = changes.map(({ old }) => old)
+    const common = { keys, wait: String(wait ?? '') }
+    const now = new Date()
+    const query = () => {
+      switch (kind) {
+        case 'put':
+          return callQuery(runner, 'putValues', { ...common, values, now })
+        case 'add':
+          return callQuery(runner, 'addValues', { ...common, values, now })
+        case 'swap':
+          return callQuery(runner, 'swapValues', { ...common, olds, values, now })
+        case 'removeOld':
+          return callQuery(runner, 'removeOldValues', { ...common, olds })
+        case 'remove':
+          return callQuery(runner, 'removeValues', common)
+      }
+    }
+    try {
+      return new Set((await query()).map(({ key }) => key))
+    } catch (error) {
+      // To the adapter a statement that returns rows is one that reads.
+      throw this.#isTransaction || runner !== this.#runner ? error : asLostCommit(error)
+    }
+  }
+
+  /** Leaves the keys that others have locked to wait by themselves, and stores the rest. */
+  async #separateLocked(kind: ChangeKind, changes: readonly Change[], isAgain: boolean): Promise<Chain[]> {
+    const chains = changes.map(({ chain }) => chain)
+    let locked: ReadonlySet<string>
+    try {
+      // A row that somebody has inserted and not committed cannot be looked for: if the rest fails again, each key is on its own.
+      const keys = chains.map(keyOf)
+      locked = new Set(
+        isAgain || keys.length === 1 ? keys : (await callQuery(this.#runner, 'findLockedKeys', { keys })).map(({ key }) => key)
+      )
+    } catch (error) {
+      await this.#fail(chains, error)
+      return []
+    }
+    this.#detach(
+      chains.filter(({ key }) => locked.has(key)),
+      chain => this.#storeByComparison([chain], [])
+    )
+    const unlocked = changes.filter(({ chain }) => !locked.has(chain.key))
+    return unlocked.length === 0 ? [] : this.#storePortion(kind, unlocked, true)
+  }
+
+  /** Stores each of the chains under the lock of its row. */
+  async #storeUnderLocks(chains: readonly Chain[]): Promise<void> {
+    const [first] = chains as readonly [Chain]
+    if (this.#detached.has(first.key)) await this.#storeUnderLock(first)
+    else this.#detach(chains, chain => this.#storeUnderLock(chain))
+  }
+
+  async #storeUnderLock(chain: Chain): Promise<void> {
+    try {
+      const outcomes = await this.#inTransaction(async tx => {
+        for (let conflicts = 0; conflicts < MAX_CONFLICTS_LOCKED; conflicts++) {
+          const change = changeOf(chain, (await this.#load([chain.key], tx, true)).get(chain.key))
+          const kind = kindOf(change)
+          const outcomes = kind === undefined ? change.outcomes : outcomesOf(change, kind, await this.#runStatement(tx, kind, [change]))
+          if (outcomes !== undefined) return outcomes
+        }
+        throw conflictError()
+      })
+      settleAll(outcomes)
+    } catch (error) {
+      await this.#separate([chain], error, half => this.#storeByComparison(half, []))
+    }
+  }
+
+  async #storeGroup({ entries }: Group): Promise<number> {
+    for (let conflicts = 0; ; conflicts++) {
+      try {
+        return await this.#storeEntries(entries)
+      } catch (error) {
+        if (this.#isTransaction || !isConflict(error) || conflicts >= MAX_CONFLICTS) throw error
+      }
+    }
+  }
+
+  async #storeEntries(entries: ReadonlyMap<string, string | undefined>): Promise<number> {
+    const [changes, isRemoval] = [[...entries].map(([key, text]) => ({ key, text })), [...entries.values()].includes(undefined)]
+    if (!this.#canCompare) {
+      return this.#inTransaction(async tx => {
+        if (isRemoval) return (await callQuery(tx, 'deleteValues', { keys: [...entries.keys()] })).changes
+        for (const { key, text } of changes) await callQuery(tx, 'putValue', { key, value: text, now: new Date() })
+        return changes.length
+      })
+    }
+    const portions = [...inPortions(changes)]
+    const send = async (runner: Runner, portion: typeof changes) => {
+      const keys = portion.map(({ key }) => key)
+      if (isRemoval) return (await callQuery(runner, 'removeValues', { keys, wait: '' })).length
+      return (await callQuery(runner, 'putValues', { keys, values: portion.map(({ text }) => text), now: new Date(), wait: '' })).length
+    }
+    const [only, ...others] = portions as [typeof changes, ...(typeof changes)[]]
+    // One statement is a transaction by itself.
+    if (others.length === 0 && !this.#isTransaction) {
+      return send(this.#runner, only).catch(error => {
+        throw asLostCommit(error)
+      })
+    }
+    return this.#inTransaction(async tx => {
+      let count = 0
+      for (const portion of portions) count += await send(tx, portion)
+      return count
+    })
+  }
+
+  // Failures --------------------------------------------------------------------------------------------------------
+
+  /** Nothing was stored of the chains. If one of their values is at fault, finds it by halving; else all fail. */
+  async #separate(chains: readonly Chain[], error: unknown, retry: (chains: readonly Chain[]) => Promise<void>): Promise<void> {
+    const [first] = chains as readonly [Chain]
+    if (this.#isTransaction || !isValueError(error)) return this.#fail(chains, error)
+    if (chains.length > 1) {
+      const middle = Math.ceil(chains.length / 2)
+      await retry(chains.slice(0, middle))
+      await retry(chains.slice(middle))
+    } else if (first.calls.length > 1) {
+      for (const call of first.calls) await retry([{ key: first.key, calls: [call] }])
+    } else {
+      rejectAll(chains, error)
+    }
+  }
+
+  /** Rejects the calls that write. A read has no part in that error, so it is answered with what is stored. */
+  async #fail(chains: readonly Chain[], error: unknown): Promise<void> {
+    const part = (isWanted: (call: Call) => boolean) =>
+      chains.map(({ key, calls }) => ({ key, calls: calls.filter(isWanted) })).filter(({ calls }) => calls.length > 0)
+    rejectAll(
+      part(call => !isRead(call)),
+      error
+    )
+    const reads = part(isRead)
+    if (reads.length > 0) await this.#read(reads)
   }
 }
 
-/** To the adapter a statement that returns rows is one that reads. */
-function explainLostCommit(error: unknown): never {
-  throw asLostCommit(error)
+/** Lets at most so many run at a time. */
+class Semaphore {
+  #free: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(size: number) {
+    this.#free = size
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--
+    else await new Promise<void>(resolve => this.#waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free++
+      else next()
+    }
+  }
 }
 
-function keyOf(chain: Chain): string {
-  return (chain[0] as Call).key
+// Chains and changes ------------------------------------------------------------------------------------------------
+
+function keyOf({ key }: Chain): string {
+  return key
 }
 
-/** How long the texts are that the chains store. */
-function sizeOf(chains: readonly Chain[]): number {
-  let sum = 0
-  for (const chain of chains) for (const { size } of chain) sum += size
-  return sum
+function isGroup(entry: Call | Group): entry is Group {
+  return 'entries' in entry
+}
+
+/** Resolves when the call or the group is settled, or unless `isWithLocked` when its key waits for another client's lock. */
+function whenSettled(entry: Call | Group, isWithLocked: boolean): Promise<void> {
+  return new Promise(done => {
+    if (!isWithLocked) entry.onDetach = done
+    const { resolve, reject } = entry
+    entry.resolve = (result: never) => {
+      resolve(result)
+      done()
+    }
+    entry.reject = error => {
+      reject(error)
+      done()
+    }
+  })
+}
+
+/** The calls at the head of a queue, before the next group. */
+function callsBeforeGroup(queue: readonly (Call | Group)[]): readonly Call[] {
+  const end = queue.findIndex(isGroup)
+  return (end === -1 ? queue : queue.slice(0, end)) as readonly Call[]
 }
 
 function isRead({ kind }: Call): boolean {
   return kind === 'read'
 }
 
-/** Whether the chain's first call stores a whole value, so that nothing depends on the old one. */
-function isIndependent(chain: Chain): boolean {
-  return (chain[0] as Call).kind === 'replace' && chain.every(call => call.kind !== 'remove')
+/** True if the chain begins with a whole value and removes nothing, so that it does not depend on the old value. */
+function isIndependent({ calls }: Chain): boolean {
+  return calls[0]?.kind === 'replace' && calls.every(({ kind }) => kind !== 'remove')
+}
+
+/** True if the chain is a removal alone, whose result the statement itself returns. */
+function isRemovalAlone({ calls }: Chain): boolean {
+  return calls.length === 1 && calls[0]?.kind === 'remove'
 }
 
 /** Applies a chain's calls in order, each with its own success or failure. */
-function applyAll(chain: Chain, stored: StoredValue): Outcome[] {
-  return chain.map(call => {
-    try {
-      const result = call.apply(stored)
-      return () => call.resolve(result)
-    } catch (error) {
-      return () => call.reject(error)
-    }
-  })
-}
-
-/** Reads have nothing to wait for once they were applied. */
-function answerReads(chains: readonly Chain[], texts: ReadonlyMap<string, string>): void {
-  for (const chain of chains) {
-    const stored = new StoredValue(texts.get(keyOf(chain)))
-    for (const call of chain) {
-      try {
-        call.resolve(call.apply(stored))
-      } catch (error) {
-        call.reject(error)
-      }
-    }
+function changeOf(chain: Chain, old: string | undefined): Change {
+  const stored = new StoredValue(old, chain.key)
+  const outcomes = chain.calls.map(call => apply(call, stored))
+  try {
+    return { chain, old, outcomes, text: stored.text }
+  } catch {
+    // The value has become too deep to be written: the call that did it fails, the others do not.
+    return changeOneByOne(chain, old)
   }
 }
 
+function changeOneByOne(chain: Chain, old: string | undefined): Change {
+  let text = old
+  const outcomes = chain.calls.map(call => {
+    const stored = new StoredValue(text, chain.key)
+    const outcome = apply(call, stored)
+    try {
+      text = stored.text
+      return outcome
+    } catch (error) {
+      return () => call.reject(tooDeep(error, chain.key))
+    }
+  })
+  return { chain, old, outcomes, text }
+}
+
+function apply(call: Call, stored: StoredValue): Outcome {
+  try {
+    const result = call.apply(stored)
+    return () => call.resolve(result)
+  } catch (error) {
+    return () => call.reject(tooDeep(error, stored.key))
+  }
+}
+
+/** `JSON.stringify` and `structuredClone` overflow the stack on values that others have stored with thousands of levels. */
+function tooDeep(error: unknown, key: string): unknown {
+  if (!(error instanceof RangeError && /call stack/.test(error.message))) return error
+  return new DatabaseError(
+    'invalid_value',
+    `The value of the key ${JSON.stringify(key)} has too many levels to be changed; nothing was changed.`
+  )
+}
+
+/** How a change is stored on a dialect that compares; undefined if there is nothing to store. */
+function kindOf({ chain, old, text }: Change): ChangeKind | undefined {
+  if (isRemovalAlone(chain)) return 'remove'
+  // Reads before a whole value have their answer from the old one, and do not depend on what is stored.
+  if (isIndependent({ ...chain, calls: chain.calls.slice(chain.calls.findIndex(call => !isRead(call))) })) return 'put'
+  if (text === old) return undefined
+  if (old === undefined) return 'add'
+  return text === undefined ? 'removeOld' : 'swap'
+}
+
+/** Returns how the calls are settled after the statement; undefined if another client has changed the key meanwhile. */
+function outcomesOf({ chain, outcomes }: Change, kind: ChangeKind, stored: ReadonlySet<string>): readonly Outcome[] | undefined {
+  if (kind === 'remove') return [() => chain.calls[0]?.resolve(stored.has(chain.key))]
+  return stored.has(chain.key) ? outcomes : undefined
+}
+
 /** Cuts what is to be sent where one statement would get too long: in one portion nearly always. */
-function* inPortions<T extends readonly (string | null)[]>(entries: readonly T[]): Generator<T[], void, undefined> {
+function* inPortions<T extends { readonly text: string | undefined; readonly old?: string | undefined }>(
+  changes: readonly T[]
+): Generator<T[], void, undefined> {
   let portion: T[] = []
   let size = 0
-  for (const entry of entries) {
-    const length = entry.reduce((sum, text) => sum + (text?.length ?? 0), 0)
-    if (portion.length > 0 && size + length > MAX_BATCH_SIZE) {
+  for (const change of changes) {
+    const length = (change.text?.length ?? 0) + (change.old?.length ?? 0)
+    if (portion.length > 0 && size + length > MAX_SIZE) {
       yield portion
       portion = []
       size = 0
     }
-    portion.push(entry)
+    portion.push(change)
     size += length
   }
   if (portion.length > 0) yield portion
 }
 
+// Settling ----------------------------------------------------------------------------------------------------------
+
 function settleAll(outcomes: readonly Outcome[]): void {
   for (const settle of outcomes) settle()
 }
 
+function answerReads(chains: readonly Chain[], texts: ReadonlyMap<string, string>): void {
+  for (const chain of chains) settleAll(changeOf(chain, texts.get(chain.key)).outcomes)
+}
+
 function rejectAll(chains: readonly Chain[], error: unknown): void {
-  for (const chain of chains) for (const call of chain) call.reject(copyOf(error))
+  for (const { calls } of chains) for (const call of calls) call.reject(copyOf(error))
+}
+
+function conflictError(): DatabaseError {
+  return new DatabaseError('serialization_failure', 'Other clients changed a key of the store again and again; try again.')
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof DatabaseError && (error.code === 'serialization_failure' || error.code === 'deadlock_detected')
+}
+
+function isLockTimeout(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === 'lock_not_available'
 }
 
 /** Errors of a value; all others tell something of the database, the role or the connection. */
@@ -492,29 +764,6 @@ const VALUE_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'out_of_memory'
 ])
 
-/** True if the error may come from one of the values, so that the others can be stored without it. */
 function isValueError(error: unknown): boolean {
   return error instanceof DatabaseError && VALUE_ERRORS.has(error.code)
-}
-
-/** Parts that can be stored apart: chains that share a group stay together. */
-function separable(chains: readonly Chain[]): Chain[][] {
-  const parts = new Set<Chain[]>()
-  const partOf = new Map<object, Chain[]>()
-  for (const chain of chains) {
-    let part: Chain[] = [chain]
-    parts.add(part)
-    for (const { group } of chain) {
-      if (group === undefined) continue
-      const other = partOf.get(group)
-      if (other !== undefined && other !== part) {
-        other.push(...part)
-        parts.delete(part)
-        for (const [member, owner] of partOf) if (owner === part) partOf.set(member, other)
-        part = other
-      }
-      partOf.set(group, part)
-    }
-  }
-  return [...parts]
 }

@@ -1,11 +1,12 @@
 import type { JsonValue } from '../adapter.ts'
 import { atCaller, DatabaseError } from '../errors.ts'
 import type { Runner } from '../execute.ts'
-import { toJson } from '../json.ts'
+import { MAX_LEVELS, toJson } from '../json.ts'
 import { callQuery } from '../queries.ts'
-import { Batch, type Call, parseStored, type StoredValue } from './batch.ts'
+import { Batch, type Call } from './batch.ts'
 import { MAX_GAP, MAX_KEY_BYTES, MAX_TOTAL_LENGTH } from './limits.ts'
 import { deleteAt, getAt, type Part, type Path, parsePath, setAt } from './path.ts'
+import { parseStored, type StoredValue } from './stored-value.ts'
 
 /** An entry of `list`. */
 export interface Entry<T = unknown> {
@@ -15,7 +16,7 @@ export interface Entry<T = unknown> {
   modifiedOn: Date | null
 }
 
-/** Which keys `list` yields. */
+/** Which keys `list` and `keys` yield. */
 export interface ListOptions {
   /** Only keys that begin with it, literally. @default '' */
   prefix?: string
@@ -57,6 +58,15 @@ export interface KeyValueStore {
   getMany<T = unknown>(keys: Iterable<string>): Promise<Map<string, T>>
   /** Stores all entries, or on an error none. */
   setMany(entries: Iterable<readonly [key: string, value: unknown]>): Promise<void>
+  /** Removes all keys, or on an error none. Returns the number of those that existed. */
+  deleteMany(keys: Iterable<string>): Promise<number>
+  /**
+   * Removes every key that begins with the prefix, literally. Returns the number of removed keys. It takes effect
+   * after all calls that were made before it, and before all that are made after.
+   */
+  clear(options?: { prefix?: string }): Promise<number>
+  /** Yields keys in the order of their code points, without reading their values. */
+  keys(options?: ListOptions): AsyncIterable<string>
   /** Yields entries in the order of their keys' code points, in bounded memory. */
   list<T = unknown>(options?: ListOptions): AsyncIterable<Entry<T>>
 }
@@ -93,12 +103,12 @@ export class Store implements KeyValueStore {
 
   async #getAtOnce<T>(key: string, parts: readonly Part[]): Promise<T | null> {
     const row = await callQuery(this.#runner, 'findValue', { key })
-    return (row === undefined ? null : getAt(parseStored(row.value ?? 'null'), parts).value) as T | null
+    return (row === undefined ? null : getAt(parseStored(row.value ?? 'null', key), parts).value) as T | null
   }
 
   set(key: string, value: unknown, path?: Path): Promise<void> {
     return this.#checked(key, path, parts => {
-      const text = this.#toText(value)
+      const text = this.#toText(value, key, parts.length)
       if (parts.length === 0) return this.#perform(key, 'replace', stored => stored.replace(text), text.length)
       const growth = text.length + growthBy(parts)
       return this.#perform(
@@ -110,7 +120,7 @@ export class Store implements KeyValueStore {
             // Near the limit the new value is measured before the old one is given up.
             const grown = setAt(stored.copy(), parts, part)
             const whole = JSON.stringify(grown)
-            this.#checkSize(whole)
+            this.#checkSize(whole, key)
             stored.replace(whole)
           } else {
             // setAt() changes nothing when it fails.
@@ -150,7 +160,7 @@ export class Store implements KeyValueStore {
         throw new DatabaseError('invalid_parameter', `kvs.update() expects a function of the old value, got ${typeof change}.`)
       }
       return this.#perform(key, 'change', stored => {
-        const text = this.#toText(returned(change((stored.copy() ?? null) as T | null)))
+        const text = this.#toText(returned(change((stored.copy() ?? null) as T | null)), key)
         stored.replace(text)
         return JSON.parse(text)
       })
@@ -177,7 +187,7 @@ export class Store implements KeyValueStore {
     const texts = new Map<string, string>()
     for (const [key, value] of iterable(entries, 'setMany', 'pairs of a key and a value')) {
       this.#check(key, undefined)
-      texts.set(key, this.#toText(value))
+      texts.set(key, this.#toText(value, key))
     }
     const total = [...texts.values()].reduce((sum, text) => sum + text.length, 0)
     if (total > MAX_TOTAL_LENGTH) {
@@ -186,40 +196,102 @@ export class Store implements KeyValueStore {
         `kvs.setMany() takes ${MAX_TOTAL_LENGTH} characters of JSON at most, got ${total}. Split it.`
       )
     }
-    const group = {}
-    await Promise.all([...texts].map(([key, text]) => this.#perform(key, 'replace', stored => stored.replace(text), text.length, group)))
+    if (texts.size > 0) await this.#grouped(texts)
   }
 
-  async *list<T = unknown>(options: ListOptions = {}): AsyncGenerator<Entry<T>, void, undefined> {
+  async deleteMany(keys: Iterable<string>): Promise<number> {
     this.#assertUsable()
-    checkListOptions(options)
+    const removed = new Map<string, undefined>()
+    for (const key of iterable(keys, 'deleteMany', 'keys')) {
+      this.#check(key, undefined)
+      removed.set(key, undefined)
+    }
+    return removed.size === 0 ? 0 : this.#grouped(removed)
+  }
+
+  async #grouped(entries: ReadonlyMap<string, string | undefined>): Promise<number> {
+    try {
+      return await this.#batch.addGroup(entries)
+    } catch (error) {
+      throw atCaller(error)
+    }
+  }
+
+  async clear(options: { prefix?: string } = {}): Promise<number> {
+    this.#assertUsable()
+    checkOptions('clear', options, ['prefix'])
+    const { prefix = '' } = options
+    try {
+      const remove = () => callQuery(this.#runner, 'removePrefix', { prefix, end: endOfPrefix(prefix) })
+      return (await this.#batch.afterAll(remove)).changes
+    } catch (error) {
+      throw atCaller(error)
+    }
+  }
+
+  list<T = unknown>(options: ListOptions = {}): AsyncGenerator<Entry<T>, void, undefined> {
+    return this.#pages(
+      'list',
+      options,
+      page => callQuery(this.#runner, 'listValues', page),
+      ({ key, value, modifiedOn }) => ({
+        key,
+        value: parseStored(value ?? 'null', key) as T,
+        modifiedOn
+      })
+    )
+  }
+
+  keys(options: ListOptions = {}): AsyncGenerator<string, void, undefined> {
+    return this.#pages(
+      'keys',
+      options,
+      page => callQuery(this.#runner, 'listKeys', page),
+      ({ key }) => key
+    )
+  }
+
+  /** Yields what `pick` makes of the rows, a page at a time. */
+  async *#pages<R extends { key: string }, T>(
+    call: string,
+    options: ListOptions,
+    find: (page: Record<string, unknown>) => Promise<R[]>,
+    pick: (row: R) => T
+  ): AsyncGenerator<T, void, undefined> {
+    this.#assertUsable()
+    checkOptions(call, options, ['prefix', 'after', 'limit'])
     const { prefix = '', after = '', limit = Infinity } = options
     await this.flush()
     const end = endOfPrefix(prefix)
     let last = after
     for (let left = limit; left > 0; ) {
       const size = Math.min(PAGE, left)
-      const rows = await callQuery(this.#runner, 'listValues', { prefix, after: last, end, limit: size })
-      for (const { key, value, modifiedOn } of rows) yield { key, value: parseStored(value ?? 'null') as T, modifiedOn }
+      const rows = await find({ prefix, after: last, end, limit: size })
+      for (const row of rows) yield pick(row)
       if (rows.length < size) return
       left -= rows.length
-      last = (rows.at(-1) as Entry).key
+      last = (rows.at(-1) as R).key
     }
   }
 
-  /** Whether no call is unanswered. */
+  /** True if every call is settled. */
   get isIdle(): boolean {
     return this.#batch.isIdle
   }
 
-  /** Resolves when all calls made so far are answered. */
+  /** Resolves when all calls made so far are settled, but for those that wait for another client's lock. */
   flush(): Promise<void> {
+    return this.#batch.settled(false)
+  }
+
+  /** Resolves when all calls made so far are settled. */
+  settled(): Promise<void> {
     return this.#batch.settled()
   }
 
-  async #perform<T>(key: string, kind: Call['kind'], apply: (stored: StoredValue) => unknown, size?: number, group?: object): Promise<T> {
+  async #perform<T>(key: string, kind: Call['kind'], apply: (stored: StoredValue) => unknown, size?: number): Promise<T> {
     try {
-      return await this.#batch.add<T>(key, kind, apply, size, group)
+      return await this.#batch.add<T>(key, kind, apply, size)
     } catch (error) {
       throw atCaller(error)
     }
@@ -241,21 +313,35 @@ export class Store implements KeyValueStore {
     return parsePath(path)
   }
 
-  #toText(value: unknown): string {
-    const text = toJson(value, 'value', 'invalid_value')
-    this.#checkSize(text)
+  /** The value's JSON, checked; `levels` stand above it. */
+  #toText(value: unknown, key: string, levels = 0): string {
+    let text: string
+    try {
+      text = toJson(value, 'value', 'invalid_value', MAX_LEVELS - levels)
+    } catch (error) {
+      throw error instanceof DatabaseError && error.code === 'invalid_value' ? withKey(error, key) : error
+    }
+    this.#checkSize(text, key)
     return text
   }
 
-  #checkSize(text: string): void {
+  #checkSize(text: string, key: string): void {
     if (!mayExceed(text.length, this.#maxValueBytes)) return
     const size = Buffer.byteLength(text)
     if (size <= this.#maxValueBytes) return
-    throw new DatabaseError(
-      'invalid_value',
-      `The value takes ${size} bytes as JSON, but ${this.#maxValueBytes} at most are stored (kvs.maxValueBytes). Split it over several keys.`
+    throw withKey(
+      new DatabaseError(
+        'invalid_value',
+        `The value takes ${size} bytes as JSON, but ${this.#maxValueBytes} at most are stored (kvs.maxValueBytes). Split it over several keys.`
+      ),
+      key
     )
   }
+}
+
+/** The error with the key in its message. */
+function withKey(error: DatabaseError, key: string): DatabaseError {
+  return new DatabaseError(error.code, `${error.message} The key is ${JSON.stringify(key)}.`, { cause: error.cause })
 }
 
 /** Checks what the function of `update` returned. */
@@ -272,7 +358,7 @@ function returned(value: unknown): unknown {
   return value
 }
 
-/** Whether a text of that length may take more bytes in UTF-8: at most three for each character. */
+/** True if a string of that length may take more bytes in UTF-8: three for each character at most. */
 function mayExceed(length: number, bytes: number): boolean {
   return length * 3 > bytes
 }
@@ -298,21 +384,21 @@ function iterable<T>(given: Iterable<T>, call: string, what: string): Iterable<T
   return all
 }
 
-function checkListOptions(options: unknown): void {
-  const refuse = (problem: string) => new DatabaseError('invalid_parameter', `kvs.list() expects ${problem}.`)
+function checkOptions(call: string, options: unknown, names: readonly string[]): void {
+  const refuse = (problem: string) => new DatabaseError('invalid_parameter', `kvs.${call}() expects ${problem}.`)
   if (typeof options !== 'object' || options === null) throw refuse('an object of options')
   for (const [name, value] of Object.entries(options)) {
-    if (!['prefix', 'after', 'limit'].includes(name)) throw refuse(`prefix, after and limit, not "${name}"`)
+    if (!names.includes(name)) throw refuse(`the options ${names.join(', ')}, not "${name}"`)
     if (value === undefined) continue
     if (name === 'limit') {
       if (value !== Infinity && !(Number.isInteger(value) && value >= 0)) throw refuse('limit to be a whole number from 0')
-    } else if (typeof value !== 'string') throw refuse(`${name} to be a text`)
+    } else if (typeof value !== 'string') throw refuse(`${name} to be a string`)
   }
 }
 
 function checkKey(key: unknown): void {
   if (typeof key !== 'string') throw badKey(key === null || key === undefined ? `is ${key}` : `is a ${typeof key}`)
-  // So many characters cannot take more bytes than are allowed.
+  // A character takes three bytes at most.
   const size = key.length * 3 <= MAX_KEY_BYTES ? key.length : Buffer.byteLength(key)
   if (size === 0 || size > MAX_KEY_BYTES) throw badKey(`takes ${size} bytes`)
   if (key.includes('\0')) throw badKey('has a NUL character')

@@ -133,17 +133,21 @@ function endOfQuoted(path: string, start: number, quotation: string): number {
 
 // Using a path --------------------------------------------------------------------------------------------------
 
-/** What a path leads to; `isFound` tells a stored null from nothing. */
+/** Returns what a path leads to; `isFound` is false where it leads nowhere, which a stored null does not mean. */
 export function getAt(root: JsonValue | undefined, parts: readonly Part[]): { isFound: boolean; value: JsonValue | undefined } {
   let current = root
   for (const part of parts) {
-    // Own properties only, so that "constructor" leads nowhere. A text's characters and a length are its own.
-    const holder = current === null || current === undefined ? undefined : Object(current)
     const name = nameOf(part)
-    if (holder === undefined || !Object.hasOwn(holder, name)) return { isFound: false, value: undefined }
-    current = holder[name]
+    if (!holds(current, name)) return { isFound: false, value: undefined }
+    current = (current as JsonObject)[name]
   }
   return { isFound: current !== undefined, value: current }
+}
+
+/** True if the value is an object or an array that has the name or index. Own properties only, and no `length`. */
+function holds(value: JsonValue | undefined, name: string): value is JsonObject {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return false
+  return !Array.isArray(value) || name !== 'length'
 }
 
 /**
@@ -171,7 +175,7 @@ export function setAt(root: JsonValue | undefined, parts: readonly Part[], value
 export function deleteAt(root: JsonValue, parts: readonly Part[]): boolean {
   const { value: holder } = getAt(root, parts.slice(0, -1))
   const name = nameOf(parts.at(-1) as Part)
-  if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, name)) return false
+  if (!holds(holder, name)) return false
   if (!Array.isArray(holder)) return delete (holder as JsonObject)[name]
   const index = indexOrName(name)
   if (typeof index !== 'number') return false

@@ -11,6 +11,8 @@ export class Relay {
   onRequest: (data: Buffer) => boolean = () => true
   /** Called before each piece of an answer is passed on. */
   onAnswer: () => void = () => undefined
+  /** Time that each piece takes on its way, in ms. */
+  delay = 0
   /** Whether answers are passed on. */
   isAnswering = true
   /** Whether new connections are silent from the start. */
@@ -51,13 +53,18 @@ export class Relay {
       })
     }
     socket.on('data', data => {
-      if (!isSilent() && this.onRequest(data)) upstream.write(data)
+      if (!isSilent() && this.onRequest(data)) this.#pass(upstream, data)
     })
     upstream.on('data', data => {
       if (isSilent() || !this.isAnswering) return
       this.onAnswer()
-      socket.write(data)
+      this.#pass(socket, data)
     })
+  }
+
+  #pass(socket: Socket, data: Buffer): void {
+    if (this.delay === 0) socket.write(data)
+    else setTimeout(() => socket.write(data), this.delay / 2)
   }
 
   /** Leads new connections to another server; those that are open stay where they are. */
