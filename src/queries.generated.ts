@@ -69,9 +69,9 @@ export const ownQueries = {
     text: "INSERT INTO kvs (key, value, modified_on)\nVALUES (:key, :value, :now)\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
   },
   putValues: {
-    call: 'all',
+    call: 'run',
     text: {
-      postgres: "INSERT INTO kvs (key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries (key, value)\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\"\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on\nRETURNING key"
+      postgres: "INSERT INTO kvs (key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries (key, value)\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\"\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
     }
   },
   removeOldValues: {

@@ -14,7 +14,6 @@ interface QueryRows {
   findValues: { key: string; value: string | null }
   findAndLockValues: { key: string; value: string | null }
   findLockedKeys: { key: string }
-  putValues: { key: string }
   addValues: { key: string }
   swapValues: { key: string }
   removeValues: { key: string }

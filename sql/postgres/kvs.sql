@@ -27,7 +27,7 @@ SELECT key
 FROM kvs
 WHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON))) AND key NOT IN (SELECT key FROM unlocked);
 
--- name: putValues :all
+-- name: putValues :run
 -- Stores values, whatever was there.
 INSERT INTO kvs (key, value, modified_on)
 SELECT key, value, :now
@@ -36,8 +36,7 @@ WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait
 ORDER BY key COLLATE "C"
 ON CONFLICT (key) DO UPDATE SET
   value = excluded.value,
-  modified_on = excluded.modified_on
-RETURNING key;
+  modified_on = excluded.modified_on;
 
 -- name: addValues :all
 -- Stores values of keys that are absent, and returns those keys.

@@ -106,6 +106,8 @@ export class Batch {
   #isScheduled = false
   #isReading = false
   #isWriting = false
+  /** The key of the last step that stored one key alone. */
+  #single: string | undefined
   /** What was called since `afterAll()`, while its work has not ended. */
   #held: (() => void)[] | undefined
   readonly #semaphore = new Semaphore(MAX_DETACHED)
@@ -195,8 +197,9 @@ export class Batch {
     else queue.push(entry)
   }
 
+  /** Begins steps at the end of this turn, so that all calls of the turn come along. */
   #schedule(): void {
-    if (this.#isScheduled) return
+    if (this.#isScheduled || this.#waiting.size === 0) return
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
@@ -227,9 +230,13 @@ export class Batch {
     const shareLoad = this.#canCompare && reads.length > 0 && !writes.every(isIndependent)
     if (writes.length > 0) {
       this.#isWriting = true
-      void this.#step([...writes, ...(shareLoad ? reads : [])], () => this.#store(writes, shareLoad ? reads : [])).then(() => {
+      const done = () => {
         this.#isWriting = false
-      })
+        this.#schedule()
+      }
+      const [only] = writes as [Chain]
+      if (writes.length === 1 && reads.length === 0 && !this.#isTransaction) this.#storeOne(only, done)
+      else void this.#step([...writes, ...(shareLoad ? reads : [])], () => this.#store(writes, shareLoad ? reads : [])).then(done)
     }
     // The statements of a transaction run one after another in any case.
     const isOccupied = this.#isReading || (this.#isTransaction && this.#isWriting)
@@ -239,6 +246,22 @@ export class Batch {
         this.#isReading = false
       })
     }
+  }
+
+  /** Stores one key. If that takes long, as when another client has locked it, the next step does not wait for it. */
+  #storeOne(chain: Chain, done: () => void): void {
+    const { key } = chain
+    this.#single = key
+    const timer = setTimeout(() => {
+      this.#setDetached(chain, step)
+      done()
+    }, SHARED_LOCK_WAIT)
+    const step = this.#step([chain], async () => {
+      await this.#store([chain])
+      clearTimeout(timer)
+      if (this.#detached.get(key) === step) this.#detached.delete(key)
+      else done()
+    })
   }
 
   /** Carries out chains, which are taken out of the queue; gives their keys back when the work has ended. It never fails. */
@@ -257,8 +280,7 @@ export class Batch {
   /** Lets chains go on by themselves, so that the step need not wait for them. */
   #detach(chains: readonly Chain[], work: (chain: Chain) => Promise<void>): void {
     for (const chain of chains) {
-      const { key, calls } = chain
-      for (const entry of [...calls, ...(this.#waiting.get(key) ?? [])]) entry.onDetach?.()
+      const { key } = chain
       const ended = this.#semaphore
         .run(() => work(chain))
         .then(() => {
@@ -266,8 +288,13 @@ export class Batch {
           this.#release(key)
           this.#schedule()
         })
-      this.#detached.set(key, ended)
+      this.#setDetached(chain, ended)
     }
+  }
+
+  #setDetached({ key, calls }: Chain, ended: Promise<void>): void {
+    this.#detached.set(key, ended)
+    for (const entry of [...calls, ...(this.#waiting.get(key) ?? [])]) entry.onDetach?.()
   }
 
   async #track(work: Promise<void>): Promise<void> {
@@ -408,7 +435,7 @@ export class Batch {
     const chains = changes.map(({ chain }) => chain)
     const begin = performance.now()
     // Other keys must not wait long for one of these; a key that is on its own may.
-    const isShared = !this.#isTransaction && !chains.every(({ key }) => this.#detached.has(key))
+    const isShared = !this.#isTransaction && !chains.every(({ key }) => key === this.#single || this.#detached.has(key))
     try {
       const wait = isShared ? SHARED_LOCK_WAIT : undefined
       const stored = await this.#runStatement(this.#runner, kind, changes, wait)
@@ -436,10 +463,8 @@ export class Batch {
     const olds = changes.map(({ old }) => old)
     const common = { keys, wait: String(wait ?? '') }
     const now = new Date()
-    const query = () => {
+    const query = (kind: Exclude<ChangeKind, 'put'>) => {
       switch (kind) {
-        case 'put':
-          return callQuery(runner, 'putValues', { ...common, values, now })
         case 'add':
           return callQuery(runner, 'addValues', { ...common, values, now })
         case 'swap':
@@ -451,7 +476,13 @@ export class Batch {
       }
     }
     try {
-      return new Set((await query()).map(({ key }) => key))
+      if (kind === 'put') {
+        // A single key needs no arrays.
+        if (wait === undefined && keys.length === 1) await callQuery(runner, 'putValue', { key: keys[0], value: values[0], now })
+        else await callQuery(runner, 'putValues', { ...common, values, now })
+        return new Set(keys)
+      }
+      return new Set((await query(kind)).map(({ key }) => key))
     } catch (error) {
       // To the adapter a statement that returns rows is one that reads.
       throw this.#isTransaction || runner !== this.#runner ? error : asLostCommit(error)
@@ -527,7 +558,7 @@ export class Batch {
     const send = async (runner: Runner, portion: typeof changes) => {
       const keys = portion.map(({ key }) => key)
       if (isRemoval) return (await callQuery(runner, 'removeValues', { keys, wait: '' })).length
-      return (await callQuery(runner, 'putValues', { keys, values: portion.map(({ text }) => text), now: new Date(), wait: '' })).length
+      return (await callQuery(runner, 'putValues', { keys, values: portion.map(({ text }) => text), now: new Date(), wait: '' })).changes
     }
     const [only, ...others] = portions as [typeof changes, ...(typeof changes)[]]
     // One statement is a transaction by itself.
