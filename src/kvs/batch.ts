@@ -94,9 +94,9 @@ export class Batch {
   /** True if the dialect compares and stores in one statement. */
   readonly #canCompare: boolean
   /** The calls and groups that wait, by key, in order. */
-  readonly #waiting = new Map<string, (Call | Group)[]>()
+  #waiting = new Map<string, (Call | Group)[]>()
   /** The keys that a step works on. */
-  readonly #busy = new Set<string>()
+  #busy = new Set<string>()
   /** Groups that nothing blocks. */
   readonly #readyGroups: Group[] = []
   /** The steps that have not ended. */
@@ -132,14 +132,16 @@ export class Batch {
   /** Adds a call to this turn. */
   add<T>(key: string, kind: Call['kind'], apply: Call['apply'], size = 0): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#enqueue(() => this.#push(key, { kind, apply, size, resolve: resolve as (result: unknown) => void, reject }))
+      const call: Call = { kind, apply, size, resolve: resolve as (result: unknown) => void, reject }
+      if (this.#held === undefined) this.#push(key, call)
+      else this.#held.push(() => this.#push(key, call))
     })
   }
 
   /** Adds keys that are stored (or, with undefined, removed) together; resolves with the number of changed rows. */
   addGroup(entries: ReadonlyMap<string, string | undefined>): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#enqueue(() => {
+      this.#pushUnlessHeld(() => {
         const group: Group = { entries, blockers: 0, resolve, reject }
         for (const key of entries.keys()) {
           if (this.#busy.has(key) || this.#waiting.has(key)) group.blockers++
@@ -148,6 +150,11 @@ export class Batch {
         if (group.blockers === 0) this.#readyGroups.push(group)
       })
     })
+  }
+
+  #pushUnlessHeld(push: () => void): void {
+    if (this.#held === undefined) push()
+    else this.#held.push(push)
   }
 
   /** Runs work on keys that it does not name: after all earlier calls, and before all later ones. */
@@ -159,7 +166,8 @@ export class Batch {
       .finally(() => {
         const held = this.#held ?? []
         this.#held = undefined
-        for (const enqueue of held) enqueue()
+        // One of them may hold the rest again.
+        for (const push of held) this.#pushUnlessHeld(push)
       })
   }
 
@@ -182,19 +190,11 @@ export class Batch {
     if (isWithLocked) await Promise.all(this.#detached.values())
   }
 
-  #enqueue(push: () => void): void {
-    if (this.#held !== undefined) {
-      this.#held.push(() => this.#enqueue(push))
-      return
-    }
-    push()
-    this.#schedule()
-  }
-
   #push(key: string, entry: Call | Group): void {
     const queue = this.#waiting.get(key)
     if (queue === undefined) this.#waiting.set(key, [entry])
     else queue.push(entry)
+    this.#schedule()
   }
 
   /** Begins steps at the end of this turn, so that all calls of the turn come along. */
@@ -272,8 +272,11 @@ export class Batch {
       if (queue.length === calls.length) this.#waiting.delete(key)
       else queue.splice(0, calls.length)
     }
+    // A collection that lives long keeps what was deleted from it in memory until a full garbage collection.
+    if (this.#waiting.size === 0) this.#waiting = new Map()
     await this.#track(work())
     for (const { key } of chains) if (!this.#detached.has(key)) this.#release(key)
+    if (this.#busy.size === 0) this.#busy = new Set()
     this.#schedule()
   }
 
@@ -418,7 +421,8 @@ export class Batch {
     for (const change of changes) {
       const kind = kindOf(change)
       if (kind === undefined) settleAll(change.outcomes)
-      else byKind.set(kind, [...(byKind.get(kind) ?? []), change])
+      else if (byKind.has(kind)) byKind.get(kind)?.push(change)
+      else byKind.set(kind, [change])
     }
     const statements = [...byKind].map(([kind, changes]) => this.#storeOfKind(kind, changes))
     return (await Promise.all(statements)).flat()
@@ -595,10 +599,7 @@ export class Batch {
   async #fail(chains: readonly Chain[], error: unknown): Promise<void> {
     const part = (isWanted: (call: Call) => boolean) =>
       chains.map(({ key, calls }) => ({ key, calls: calls.filter(isWanted) })).filter(({ calls }) => calls.length > 0)
-    rejectAll(
-      part(call => !isRead(call)),
-      error
-    )
+    rejectAll(part(isWrite), error)
     const reads = part(isRead)
     if (reads.length > 0) await this.#read(reads)
   }
@@ -662,9 +663,13 @@ function isRead({ kind }: Call): boolean {
   return kind === 'read'
 }
 
+function isWrite({ kind }: Call): boolean {
+  return kind !== 'read'
+}
+
 /** True if the chain begins with a whole value and removes nothing, so that it does not depend on the old value. */
-function isIndependent({ calls }: Chain): boolean {
-  return calls[0]?.kind === 'replace' && calls.every(({ kind }) => kind !== 'remove')
+function isIndependent({ calls }: Chain, begin = 0): boolean {
+  return calls[begin]?.kind === 'replace' && (calls.length === 1 || calls.every(({ kind }) => kind !== 'remove'))
 }
 
 /** True if the chain is a removal alone, whose result the statement itself returns. */
@@ -721,7 +726,7 @@ function tooDeep(error: unknown, key: string): unknown {
 function kindOf({ chain, old, text }: Change): ChangeKind | undefined {
   if (isRemovalAlone(chain)) return 'remove'
   // Reads before a whole value have their answer from the old one, and do not depend on what is stored.
-  if (isIndependent({ ...chain, calls: chain.calls.slice(chain.calls.findIndex(call => !isRead(call))) })) return 'put'
+  if (isIndependent(chain, chain.calls.findIndex(isWrite))) return 'put'
   if (text === old) return undefined
   if (old === undefined) return 'add'
   return text === undefined ? 'removeOld' : 'swap'
