@@ -315,12 +315,14 @@ function show(name: string, value: unknown): string {
  */
 function checkConfig(config: unknown, kinds: Kinds = SETTINGS, prefix = ''): Record<string, unknown> {
   if (config instanceof URL) throw fail('The configuration must be a string or a plain object, got a URL; give its href.')
-  if (typeof config !== 'object' || config === null || Array.isArray(config)) {
+  if (Object.prototype.toString.call(config) !== '[object Object]') {
     const what = prefix === '' ? 'The configuration' : `Setting "${prefix.slice(0, -1)}"`
-    throw fail(`${what} must be an object with: ${Object.keys(kinds).join(', ')}; got ${show(prefix, config)}.`)
+    // A connection string in the wrong place has its password in it.
+    const got = typeof config === 'string' ? 'a string' : show(prefix, config)
+    throw fail(`${what} must be an object with: ${Object.keys(kinds).join(', ')}; got ${got}.`)
   }
   const copy: Record<string, unknown> = Object.create(null)
-  for (const key of Object.keys(config)) {
+  for (const key of Object.keys(config as object)) {
     const name = prefix + key
     const kind = Object.hasOwn(kinds, key) ? kinds[key] : undefined
     if (kind === undefined) throw unknownSetting(key, kinds, prefix)
@@ -385,6 +387,9 @@ function configOf(text: string): DatabaseConfig {
         `For a file of that name put "sqlite:" or "./" in front.`
     )
   }
+  if (/^\s*(host|hostaddr|port|user|password|dbname|service)\s*=/.test(text)) {
+    throw fail('Expected a postgres:// URL or the path of a SQLite file, got a connection string of keywords; write it as a URL.')
+  }
   const location = scheme === undefined ? text : text.slice('sqlite:'.length).replace(/^\/\//, '')
   if (location === '' || isPostgresUrl(location)) {
     throw fail(
@@ -423,6 +428,9 @@ function sqliteSettings(given: DatabaseConfig, env: Environment, common: CommonS
   const location = given.sqlite?.location || resolve(dataDir, 'db.sqlite')
   if (isPostgresUrl(location)) {
     throw fail('Setting "sqlite.location" is a postgres:// URL; give it as "postgres.connection", with "postgres.enabled": true.')
+  }
+  if (location === ':memory:' && given.sqlite?.readOnly) {
+    throw fail('Setting "sqlite.readOnly" is true, but a database in memory is empty; name a file as "sqlite.location".')
   }
   return {
     dialect: 'sqlite',

@@ -3,7 +3,7 @@ import type { Adapter, BoundStatement, Dialect, Row, RunResult, Session, Transac
 import { type DatabaseConfig, DEFAULT_TIMEOUTS, readSettings, type Settings } from './config.ts'
 import { atCaller, DatabaseError } from './errors.ts'
 import { executeBatch } from './execute.ts'
-import { type Database, DatabaseHandle, type Handle, type OpeningAdapter } from './handle.ts'
+import { BaseHandle, type Database, DatabaseHandle, type Handle, type OpeningAdapter } from './handle.ts'
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
 import { DEFAULT_MAX_VALUE_BYTES } from './kvs/limits.ts'
 import { callQuery } from './queries.ts'
@@ -37,7 +37,10 @@ export function createDatabase(config?: DatabaseConfig | string): Database {
  */
 export function createDatabaseFrom(adapter: Adapter): Database {
   checkDialect(adapter)
-  const onFirstUse = new AdapterOnFirstUse(adapter.dialect, adapter.isInProcess ?? false, () => withTables(adapter))
+  const onFirstUse = new AdapterOnFirstUse(adapter.dialect, adapter.isInProcess ?? false, async () => {
+    await createTables(adapter)
+    return adapter
+  })
   const options = { location: 'an adapter', maxValueBytes: DEFAULT_MAX_VALUE_BYTES, idleLimit: DEFAULT_TIMEOUTS.query }
   return new DatabaseHandle(onFirstUse, options)
 }
@@ -48,7 +51,7 @@ export function createDatabaseFrom(adapter: Adapter): Database {
  * @param maxValueBytes maximum size of a value, in bytes of its JSON text
  */
 export function createKeyValueStore(on: Handle | Adapter, maxValueBytes: number = DEFAULT_MAX_VALUE_BYTES): KeyValueStore {
-  if (on instanceof DatabaseHandle) return new Store(on.runner, maxValueBytes, () => on.assertUsable())
+  if (on instanceof BaseHandle) return on.createStore(maxValueBytes)
   if ('kvs' in on) return on.kvs
   checkDialect(on)
   return new Store(on, maxValueBytes, () => assertOutside(on))

@@ -3,7 +3,7 @@
  * whose stack leads to the caller. Handles, the key-value store and the users table all send statements through here.
  */
 import type { Adapter, BoundStatement, Executor, Row, RunResult, TransactionOptions } from './adapter.ts'
-import { atCaller, DatabaseError, withStatement } from './errors.ts'
+import { atCaller, DatabaseError, messageOf, withStatement } from './errors.ts'
 import { isTraced, trace } from './tracing.ts'
 
 /** What statements run on: an adapter, or a session of it, which cannot begin another transaction. */
@@ -40,29 +40,21 @@ export function executeScript(runner: Runner, text: string): Promise<void> {
 
 /** Runs statements as one transaction, or as a part of the one that `runner` is a session of. */
 export function executeBatch(runner: Runner & Pick<Adapter, 'batch'>, statements: readonly BoundStatement[]): Promise<Row[][]> {
-  if (runner.begin === undefined) return queryEach(runner, statements)
-  if (runner.batch === undefined) return inTransaction(runner, {}, tx => queryEach(tx, statements))
   const text = statements.map(statement => statement.text).join(';\n')
-  return settle(runner, { text, values: [], parameters: undefined }, () => runner.batch?.(statements) as Promise<Row[][]>, same)
+  const work = () => (runner.batch === undefined ? inTransaction(runner, {}, tx => queryInOrder(tx, statements)) : runner.batch(statements))
+  return settle(runner, { text, values: [], parameters: undefined }, work, same)
 }
 
-/** Sends the statements one behind the other, and waits for all answers; the first failure counts. */
-async function queryEach(runner: Runner, statements: readonly BoundStatement[]): Promise<Row[][]> {
-  const answers: Promise<Row[]>[] = []
+async function queryInOrder(runner: Runner, statements: readonly BoundStatement[]): Promise<Row[][]> {
+  const results: Row[][] = []
   for (const statement of statements) {
-    const answer = queryRows(runner, statement, same)
-    answers.push(answer)
-    // In this process the answer is there as soon as the statement has run, and nothing must run behind a failure.
-    if (runner.isInProcess) await answer
-    // The failure of a later statement is a consequence of an earlier one's.
-    else answer.catch(() => undefined)
+    try {
+      results.push(await runner.query(statement))
+    } catch (error) {
+      throw withStatement(error, statement)
+    }
   }
-  try {
-    return await Promise.all(answers)
-  } catch (error) {
-    await Promise.allSettled(answers)
-    throw atCaller(error)
-  }
+  return results
 }
 
 /** Runs `body` in a transaction of its own: commits when it returns, rolls back when it throws. */
@@ -92,7 +84,7 @@ export function settle<R, T>(runner: Runner, statement: BoundStatement, work: ()
     const result = isTraced() ? trace(runner.dialect, statement.text, work) : work()
     return result instanceof Promise ? settleLater(result, statement, pick) : Promise.resolve(pick(result))
   } catch (error) {
-    return Promise.reject(atCaller(withStatement(error, statement)))
+    return Promise.reject(explain(error, statement))
   }
 }
 
@@ -100,8 +92,14 @@ async function settleLater<R, T>(result: Promise<R>, statement: BoundStatement, 
   try {
     return pick(await result)
   } catch (error) {
-    throw atCaller(withStatement(error, statement))
+    throw explain(error, statement)
   }
+}
+
+/** The error for the caller. Another error than a `DatabaseError` comes from an adapter of a third party. */
+function explain(error: unknown, statement: BoundStatement): DatabaseError {
+  const known = error instanceof DatabaseError ? error : new DatabaseError('unclassified', messageOf(error), { cause: error })
+  return atCaller(withStatement(known, statement))
 }
 
 /** The result itself. */

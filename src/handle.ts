@@ -100,18 +100,39 @@ interface RowLoop {
   end(): Promise<unknown>
 }
 
-abstract class BaseHandle<R extends Runner> implements Handle {
+export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   readonly dialect: Dialect
   /** @internal What the statements run on. */
   readonly runner: R
   protected readonly loops = new Set<RowLoop>()
+  /** Its own store, once it was used, and those that `createKeyValueStore` made. */
+  protected readonly stores: Store[] = []
+  readonly #maxValueBytes: number
+  #store: Store | undefined
 
-  constructor(runner: R) {
+  constructor(runner: R, maxValueBytes: number) {
     this.dialect = runner.dialect
     this.runner = runner
+    this.#maxValueBytes = maxValueBytes
   }
 
-  abstract get kvs(): KeyValueStore
+  get kvs(): KeyValueStore {
+    this.#store ??= this.createStore(this.#maxValueBytes)
+    return this.#store
+  }
+
+  /** @internal */
+  createStore(maxValueBytes: number): Store {
+    const store = new Store(this.runner, maxValueBytes, () => this.assertUsable())
+    this.stores.push(store)
+    return store
+  }
+
+  /** @internal Waits for calls of the stores that were not awaited, so that they take effect before what comes next. */
+  async flush(): Promise<void> {
+    for (const store of this.stores) if (!store.isIdle) await store.flush()
+  }
+
   abstract transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T>
   /** @internal Fails when no call may be made now. */
   abstract assertUsable(): void
@@ -161,7 +182,8 @@ abstract class BaseHandle<R extends Runner> implements Handle {
         throw new DatabaseError('invalid_parameter', `batch() expects an array of queries, got ${typeof queries}.`)
       }
       if (queries.length === 0) return Promise.resolve([])
-      const statements = queries.map((query, i) => this.#bindBatchQuery(query, i))
+      // Array.from() reads holes too.
+      const statements = Array.from(queries, (query, i) => this.#bindBatchQuery(query, i))
       return executeBatch(this.runner, statements) as Promise<T[][]>
     } catch (error) {
       return this.#reject(error)
@@ -255,16 +277,14 @@ export interface HandleOptions {
 
 export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Database {
   readonly location: string
-  readonly kvs: Store
   readonly #options: HandleOptions
   readonly #transactions = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
 
   constructor(adapter: OpeningAdapter, options: HandleOptions) {
-    super(adapter)
+    super(adapter, options.maxValueBytes)
     this.location = options.location
     this.#options = options
-    this.kvs = new Store(adapter, options.maxValueBytes, () => this.assertUsable())
   }
 
   assertUsable(): void {
@@ -296,7 +316,7 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
 
   async #transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options: TransactionOptions): Promise<T> {
     // The store's calls that were made before take effect before.
-    if (!this.kvs.isIdle) await this.kvs.flush()
+    if (this.stores.some(store => !store.isIdle)) await this.flush()
     const { idleLimit, maxValueBytes } = this.#options
     return runTransaction(this.runner, options, idleLimit, session => runBody(session, maxValueBytes, body))
   }
@@ -314,7 +334,7 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
   }
 
   async #close(): Promise<void> {
-    await this.kvs.settled()
+    await Promise.all(this.stores.map(store => store.settled()))
     await Promise.allSettled(this.#transactions)
     await this.#endLoops()
     await this.runner.close()
@@ -355,16 +375,10 @@ async function runBody<T>(session: TransactionSession, maxValueBytes: number, bo
 
 class TransactionHandle extends BaseHandle<TransactionSession> implements Transaction {
   readonly #maxValueBytes: number
-  #store: Store | undefined
 
   constructor(session: TransactionSession, maxValueBytes: number) {
-    super(session)
+    super(session, maxValueBytes)
     this.#maxValueBytes = maxValueBytes
-  }
-
-  get kvs(): KeyValueStore {
-    this.#store ??= new Store(this.runner, this.#maxValueBytes, () => this.assertUsable())
-    return this.#store
   }
 
   assertUsable(): void {
@@ -382,11 +396,7 @@ class TransactionHandle extends BaseHandle<TransactionSession> implements Transa
     if (Object.values(options).some(value => value !== undefined)) {
       throw new DatabaseError('invalid_parameter', 'A nested transaction has no options of its own; give them to the outermost.')
     }
-    if (this.#store !== undefined) await this.flush()
+    if (this.stores.length > 0) await this.flush()
     return this.runner.savepoint(session => runBody(session, this.#maxValueBytes, body))
-  }
-
-  async flush(): Promise<void> {
-    await this.#store?.flush()
   }
 }

@@ -20,6 +20,23 @@ export function toJson(value: unknown, place: string, code: ErrorCode, maxLevels
   return text
 }
 
+/** `\u0000` or a lone `\ud800`, after an even number of backslashes. */
+const JSON_ESCAPES = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
+
+/**
+ * Returns the JSON text of a value for a parameter, which a JSONB column must be able to hold.
+ *
+ * @throws DatabaseError `invalid_parameter`
+ */
+export function toJsonText(value: unknown, place: string): string {
+  const text = toJson(value, place, 'invalid_parameter')
+  if (!JSON_ESCAPES.test(text)) return text
+  throw new DatabaseError(
+    'invalid_parameter',
+    `${place} has a text with a NUL character or half of a surrogate pair in it, which JSONB cannot hold.`
+  )
+}
+
 /** What is checked against, and what the error says. */
 interface Limits {
   readonly place: string
@@ -65,6 +82,8 @@ function check(value: unknown, path: (string | number)[], above: Set<object>, li
     if (Number.isNaN(Date.prototype.getTime.call(object))) throw refuse(place, path, 'is an invalid Date', code)
     return
   }
+  // A Buffer's toJSON() would make an object of numbers.
+  if (isArrayBufferView(object)) throw refuse(place, path, describe(tagOf(object)), code)
   if (!isReplacement && typeof (object as { toJSON?: unknown }).toJSON === 'function') {
     // What an object's own toJSON makes of it is what will be stored.
     const replacement = (object as { toJSON: (key: string) => unknown }).toJSON(String(path.at(-1) ?? ''))
@@ -95,13 +114,17 @@ function check(value: unknown, path: (string | number)[], above: Set<object>, li
  * instance without such properties, as what it holds is private (a Blob, Headers, a class with private fields).
  */
 function assertKeptByJson(object: object, names: readonly string[], place: string, path: (string | number)[], code: ErrorCode): void {
-  const holdsMore =
-    isNativeError(object) || isRegExp(object) || isMap(object) || isSet(object) || isPromise(object) || isArrayBufferView(object)
+  const holdsMore = isNativeError(object) || isRegExp(object) || isMap(object) || isSet(object) || isPromise(object)
   if (names.length > 0 && !holdsMore) return
-  const tag = Object.prototype.toString.call(object).slice('[object '.length, -1)
+  const tag = tagOf(object)
   if (tag !== 'Object') throw refuse(place, path, describe(tag), code)
   const name = String((object as { constructor?: { name?: unknown } }).constructor?.name || 'a class')
   throw refuse(place, path, `is an instance of ${name} without properties that JSON could hold; give a plain object`, code)
+}
+
+/** The class that the language or the platform names: `Map` of `[object Map]`. */
+function tagOf(object: object): string {
+  return Object.prototype.toString.call(object).slice('[object '.length, -1)
 }
 
 const WAYS_OUT: Readonly<Record<string, string>> = {

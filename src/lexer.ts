@@ -61,7 +61,7 @@ export function* tokens(text: string, dialect: Dialect): Generator<Token, void, 
       continue
     }
     const token = read(text, at, dialect, before, brackets.at(-1))
-    if (token.kind === 'symbol') trackBrackets(brackets, text, token, before)
+    if (token.kind === 'symbol') trackBrackets(brackets, text, token, before, dialect)
     yield token
     if (token.kind !== 'comment') before = token
     at = token.end
@@ -124,6 +124,13 @@ function match(pattern: RegExp, text: string, at: number): number {
   return pattern.test(text) ? pattern.lastIndex : at
 }
 
+/** Keywords behind which an expression begins. */
+const KEYWORDS = new Set(
+  'AND AS BETWEEN CASE DISTINCT ELSE FROM ILIKE IN IS KEY LIKE LIMIT NOT NULL OFFSET ON OR SELECT SIMILAR THEN TO VALUE WHEN WHERE'.split(
+    ' '
+  )
+)
+
 /** True if the colon is the engine's: of a slice `a[1:n]`, or between a key and a value of `json_object('a':b)`. */
 function isColonOfEngine(text: string, at: number, before: Token | undefined, bracket: Bracket | undefined): boolean {
   if (before === undefined) return false
@@ -132,11 +139,14 @@ function isColonOfEngine(text: string, at: number, before: Token | undefined, br
     case 'name':
     case 'number':
       return true
-    case 'word':
     case 'positional':
     case 'named':
+    case 'word': {
       // A keyword may stand before a parameter (LIMIT :n), but not without a space.
-      return before.end === at || bracket?.isSubscript === true || bracket?.isJsonObject === true
+      if (before.end === at) return true
+      const isOperand = before.kind !== 'word' || !KEYWORDS.has(text.slice(before.start, before.end).toUpperCase())
+      return isOperand && (bracket?.isSubscript === true || bracket?.isJsonObject === true)
+    }
     default: {
       const symbol = text[before.start]
       return symbol === ')' || symbol === ']' || (symbol === '[' && bracket?.isSubscript === true)
@@ -144,10 +154,11 @@ function isColonOfEngine(text: string, at: number, before: Token | undefined, br
   }
 }
 
-function trackBrackets(brackets: Bracket[], text: string, token: Token, before: Token | undefined): void {
+function trackBrackets(brackets: Bracket[], text: string, token: Token, before: Token | undefined, dialect: Dialect): void {
   switch (text[token.start]) {
     case '(': {
-      const isJsonObject = before?.kind === 'word' && /^json_object(?:agg)?$/i.test(text.slice(before.start, before.end))
+      const isJsonObject =
+        dialect === 'postgres' && before?.kind === 'word' && /^json_object(?:agg)?$/i.test(text.slice(before.start, before.end))
       brackets.push({ isSubscript: false, isJsonObject })
       break
     }
@@ -231,6 +242,9 @@ export function statementsOf(script: string, dialect: Dialect): ScriptStatement[
   let firstWords: string[] = []
   let areWordsOver = false
   let depth = 0
+  /** Number of bodies and CASEs that are open. */
+  let bodies = 0
+  let previous = ''
 
   function finish(): void {
     if (start !== -1) statements.push({ start, end, firstWords })
@@ -238,12 +252,13 @@ export function statementsOf(script: string, dialect: Dialect): ScriptStatement[
     firstWords = []
     areWordsOver = false
     depth = 0
+    bodies = 0
   }
 
   for (const token of tokens(script, dialect)) {
     if (token.kind === 'comment') continue
     const character = script[token.start]
-    if (token.kind === 'symbol' && character === ';' && depth <= 0) {
+    if (token.kind === 'symbol' && character === ';' && depth <= 0 && bodies <= 0) {
       finish()
       continue
     }
@@ -259,11 +274,12 @@ export function statementsOf(script: string, dialect: Dialect): ScriptStatement[
     }
     const word = script.slice(token.start, token.end).toUpperCase()
     if (!areWordsOver && firstWords.length < MAX_FIRST_WORDS) firstWords.push(word)
-    // Only what CREATE makes has a body; in it, CASE ends with END too.
-    if (firstWords[0] === 'CREATE') {
-      if (word === 'BEGIN' || word === 'CASE') depth++
-      else if (word === 'END') depth--
-    }
+    // Only a trigger and a function have a body; in it, CASE ends with END too. Elsewhere these words may be names.
+    if (word === 'ATOMIC' && previous === 'BEGIN') bodies++
+    else if (word === 'BEGIN' && depth === 0 && firstWords.includes('TRIGGER')) bodies++
+    else if (word === 'CASE' && bodies > 0) bodies++
+    else if (word === 'END' && bodies > 0) bodies--
+    previous = word
   }
   finish()
   return statements

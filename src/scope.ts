@@ -18,14 +18,6 @@ interface Scope {
 const storage = new AsyncLocalStorage<Scope>()
 let open = 0
 
-/** The adapters that others hand everything to. */
-const roots = new WeakMap<object, object>()
-
-/** Makes a check of `handle` one of the adapter that it hands everything to. */
-export function standFor(handle: object, root: object): void {
-  roots.set(handle, root)
-}
-
 /** Runs the body of a transaction of `root`, and returns what it returns. */
 export async function runInScope<T>(root: object, body: () => T | PromiseLike<T>): Promise<T> {
   const scope: Scope = { root, parent: open > 0 ? storage.getStore() : undefined, isOpen: true }
@@ -44,9 +36,8 @@ export async function runInScope<T>(root: object, body: () => T | PromiseLike<T>
  *
  * @throws DatabaseError `wrong_handle`
  */
-export function assertOutside(handle: object): void {
+export function assertOutside(root: object): void {
   if (open === 0) return
-  const root = roots.get(handle) ?? handle
   for (let scope = storage.getStore(); scope !== undefined; scope = scope.parent) {
     if (scope.root === root && scope.isOpen) {
       throw new DatabaseError(

@@ -1,6 +1,6 @@
 import type { Dialect } from './adapter.ts'
 import { DatabaseError } from './errors.ts'
-import { toJson } from './json.ts'
+import { toJsonText } from './json.ts'
 
 /** A registered symbol, so that a fragment made by another copy of the package is a fragment here. */
 const CONTENT: unique symbol = Symbol.for('duolect.sql')
@@ -199,6 +199,13 @@ function template(strings: TemplateStringsArray, ...values: readonly unknown[]):
       'sql is a template tag: write sql`SELECT 1`, or pass the string itself where SQL is expected.'
     )
   }
+  // JavaScript makes undefined of a part with an escape that it does not have.
+  if (strings.includes(undefined as never)) {
+    throw new DatabaseError(
+      'invalid_parameter',
+      'The sql template has an invalid escape, such as \\u without digits; write a backslash as \\\\.'
+    )
+  }
   return new Sql({ strings, values }, values.some(isSql) ? undefined : strings)
 }
 
@@ -247,7 +254,7 @@ function join(fragments: readonly Sql[], separator: Sql): Sql {
 }
 
 function json(value: unknown): Sql {
-  return parameter(toJson(value, 'The value of sql.json()', 'invalid_parameter'))
+  return parameter(toJsonText(value, 'The value of sql.json()'))
 }
 
 function unsafe(piece: string): Sql {
@@ -300,7 +307,7 @@ function shift(time: Date | Sql, by: TimeShift): Sql {
   })
 }
 
-/** The sum of the parts in seconds: a parameter for the numbers, and a term for each fragment. */
+/** The sum of the parts in seconds: a literal for the numbers, and a term for each fragment. */
 function secondsOf(by: TimeShift): Sql {
   const parts = Object.entries(typeof by === 'object' && by !== null ? by : {}).filter(([, amount]) => amount !== undefined)
   const isKnown = parts.every(([unit, amount]) => Object.hasOwn(SECONDS, unit) && (isSql(amount) || Number.isFinite(amount)))
@@ -316,7 +323,8 @@ function secondsOf(by: TimeShift): Sql {
     if (isSql(amount)) terms.push(template`(${amount}) * ${text(String(SECONDS[unit]))}`)
     else sum += amount * SECONDS[unit]
   }
-  if (sum !== 0 || terms.length === 0) terms.push(template`CAST(${sum} AS DOUBLE PRECISION)`)
+  // A literal, so that the fragment may stand in a DEFAULT, and twice in a GROUP BY.
+  if (sum !== 0 || terms.length === 0) terms.push(text(`CAST(${sum} AS DOUBLE PRECISION)`))
   return join(terms, text(' + '))
 }
 

@@ -12,7 +12,7 @@ import { encode, nameOf } from './values.ts'
 export type Query = string | Sql
 
 /** The parameters of a string of SQL: an array for `$1`, an object for `:name`. */
-export type QueryParameters = readonly unknown[] | Readonly<Record<string, unknown>>
+export type QueryParameters = readonly unknown[] | object
 
 /** A text with its engine's own placeholders, and what they stand for. */
 export interface Statement {
@@ -342,8 +342,10 @@ function read(text: string, dialect: Dialect): Statement {
 
   for (const token of tokens(text, dialect)) {
     if (token.kind === 'comment') continue
-    isBegin &&= token.kind === 'word' && firstWords.length < MAX_FIRST_WORDS
-    if (isBegin) firstWords.push(text.slice(token.start, token.end).toUpperCase())
+    // Semicolons in front are empty statements.
+    const isEmpty = firstWords.length === 0 && text[token.start] === ';'
+    isBegin &&= isEmpty || (token.kind === 'word' && firstWords.length < MAX_FIRST_WORDS)
+    if (isBegin && !isEmpty) firstWords.push(text.slice(token.start, token.end).toUpperCase())
     const index = token.kind === 'positional' || token.kind === 'named' ? indexOf(token) : -1
     if (index >= 0) {
       uses.push(index)
@@ -420,7 +422,7 @@ class ListReader {
         this.#open[this.#open.length - 1] = false
     } else if (token.kind === 'symbol') {
       const symbol = this.#text[token.start]
-      if (symbol === '(') this.#open.push(this.#before?.kind === 'word' && /^(?:IN|ANY|SOME|ALL)$/i.test(this.#wordOf(this.#before)))
+      if (symbol === '(') this.#open.push(this.#before?.kind === 'word' && /^(?:IN|ANY|SOME)$/i.test(this.#wordOf(this.#before)))
       else if (symbol === ')') this.#open.pop()
     }
     this.#before = token

@@ -43,8 +43,10 @@ export async function trace<T>(dialect: Dialect, sql: string, work: () => T | Pr
   return result as T
 }
 
-/** How many rows a result has, or a portion of an iteration. */
+/** Number of rows of a result, of a batch, or of a portion of an iteration. */
 function rowsOf(result: unknown): number | undefined {
-  const rows = Array.isArray(result) ? result : (result as { value?: unknown } | undefined)?.value
-  return Array.isArray(rows) ? rows.length : undefined
+  const rows: unknown = Array.isArray(result) ? result : (result as { value?: unknown } | undefined)?.value
+  if (!Array.isArray(rows)) return undefined
+  // The rows of a batch are those of all its queries.
+  return rows.reduce((sum: number, row: unknown) => sum + (Array.isArray(row) ? row.length : 1), 0)
 }

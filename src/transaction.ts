@@ -1,6 +1,6 @@
 /** Transactions on any adapter: their options, their attempts, what is refused in them, and their savepoints. */
 import type { Adapter, BoundStatement, Dialect, Executor, Row, RunResult, Session, TransactionOptions } from './adapter.ts'
-import { atCaller, DatabaseError } from './errors.ts'
+import { atCaller, DatabaseError, withStatement } from './errors.ts'
 import { runInScope } from './scope.ts'
 
 const ISOLATIONS: readonly unknown[] = [undefined, 'read committed', 'repeatable read', 'serializable']
@@ -68,11 +68,12 @@ async function attempt<T>(
   body: (session: TransactionSession) => Promise<T>
 ): Promise<T> {
   const session = await adapter.begin(options).catch(rethrowAtCaller)
-  const activity: Activity = { running: 0, idleSince: Date.now(), isOver: false }
+  const activity: Activity = { running: 0, idleSince: Date.now(), isOver: false, onIdle: [] }
   const transaction = new TransactionSession(adapter, session, activity, 0)
   const limit = new IdleLimit(idleLimit, activity)
   try {
     const result = await Promise.race([runInScope(adapter, () => body(transaction)), limit.exceeded])
+    await transaction.idle()
     transaction.assertComplete()
     activity.isOver = true
     await session.commit().catch(rethrowAtCaller)
@@ -99,6 +100,8 @@ interface Activity {
   idleSince: number
   /** True from COMMIT or ROLLBACK on. */
   isOver: boolean
+  /** Called when no statement is unanswered. */
+  readonly onIdle: (() => void)[]
 }
 
 /** The session of a transaction or of a savepoint in it. Refuses what the two databases would treat differently. */
@@ -192,8 +195,43 @@ export class TransactionSession implements Executor {
     await this.#track(() => this.#session.script(text))
   }
 
+  /** Runs statements as a part of the transaction, and returns the rows of each. */
+  async batch(statements: readonly BoundStatement[]): Promise<Row[][]> {
+    return this.#track(() => this.#queryEach(statements))
+  }
+
+  async #queryEach(statements: readonly BoundStatement[]): Promise<Row[][]> {
+    const answers: Promise<Row[]>[] = []
+    for (const statement of statements) {
+      const answer = this.#query(statement)
+      answers.push(answer)
+      // In this process the answer is there as soon as the statement has run, and nothing must run behind a failure.
+      if (this.isInProcess) await answer
+      // The failure of a later statement is a consequence of an earlier one's.
+      else answer.catch(() => undefined)
+    }
+    const settled = await Promise.allSettled(answers)
+    const failure = settled.find(({ status }) => status === 'rejected')
+    if (failure !== undefined) throw (failure as PromiseRejectedResult).reason
+    return Promise.all(answers)
+  }
+
+  async #query(statement: BoundStatement): Promise<Row[]> {
+    try {
+      return await this.#session.query(statement)
+    } catch (error) {
+      throw withStatement(error, statement)
+    }
+  }
+
+  /** Resolves when no statement of the transaction is unanswered, also of those that the body did not await. */
+  async idle(): Promise<void> {
+    while (this.#activity.running > 0) await new Promise<void>(resolve => this.#activity.onIdle.push(resolve))
+  }
+
   /** Runs `body` in a savepoint: what it did is undone when it throws. */
   async savepoint<T>(body: (session: TransactionSession) => Promise<T>): Promise<T> {
+    this.assertUsable()
     const name = `duolect_${this.#depth + 1}`
     const child = new TransactionSession(this, this.#session, this.#activity, this.#depth + 1)
     this.#child = child
@@ -208,15 +246,25 @@ export class TransactionSession implements Executor {
   async #inSavepoint<T>(name: string, child: TransactionSession, body: (session: TransactionSession) => Promise<T>): Promise<T> {
     try {
       const result = await body(child)
+      await child.idle()
       child.assertComplete()
       child.#assertAlive()
       await this.#session.script(`RELEASE ${name}`)
       return result
     } catch (error) {
-      if (!this.#activity.isOver) await this.#session.script(`ROLLBACK TO ${name}; RELEASE ${name}`)
+      if (!this.#activity.isOver) await this.#rollBackTo(name, error)
       throw error
     } finally {
       child.#hasEnded = true
+    }
+  }
+
+  /** Undoes a savepoint. Where that fails, the database has ended the transaction, whose first error is the body's. */
+  async #rollBackTo(name: string, bodyError: unknown): Promise<void> {
+    try {
+      await this.#session.script(`ROLLBACK TO ${name}; RELEASE ${name}`)
+    } catch {
+      this.#failure ??= bodyError
     }
   }
 
@@ -251,6 +299,7 @@ export class TransactionSession implements Executor {
     this.#activity.running--
     this.#activity.idleSince = Date.now()
     this.#failure ??= failure
+    if (this.#activity.running === 0) for (const resolve of this.#activity.onIdle.splice(0)) resolve()
   }
 }
 

@@ -5,7 +5,7 @@
 import { isDate, isUint8Array } from 'node:util/types'
 import type { BoundValue, Dialect } from './adapter.ts'
 import { DatabaseError } from './errors.ts'
-import { isPlainObject, toJson } from './json.ts'
+import { isPlainObject, toJsonText } from './json.ts'
 import { isSql } from './sql.ts'
 
 /** The parameters' names, in the order of their values; undefined where the statement uses `$1`. */
@@ -78,13 +78,9 @@ function objectToScalar(value: object, place: Place, i: number): string | Buffer
   }
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) throw refuse(place, i, 'is binary data of another kind; give a Buffer')
   if (!Array.isArray(value) && !isPlainObject(value) && typeof (value as { toJSON?: unknown }).toJSON !== 'function') {
-    throw refuse(place, i, `is ${describe(value)}; give a plain object, an array, or the value itself`)
+    throw refuse(place, i, `is ${describe(value)}`)
   }
-  const text = toJson(value, `Parameter ${nameOf(place, i)}`, 'invalid_parameter')
-  // JSON.stringify writes these as escapes, which a JSONB column cannot take.
-  if (JSON_ESCAPES.test(text))
-    throw refuse(place, i, 'has a text with a NUL character or half of a surrogate pair in it, which JSONB cannot hold')
-  return text
+  return toJsonText(value, `Parameter ${nameOf(place, i)}`)
 }
 
 /** Of any realm: its methods are those of a Date, whatever the object inherits. */
@@ -99,11 +95,9 @@ function describe(value: object): string {
   const tag = Object.prototype.toString.call(value).slice('[object '.length, -1)
   const name = tag === 'Object' ? (value as { constructor?: { name?: unknown } }).constructor?.name : tag
   if (tag === 'Promise') return 'a Promise; await it first'
-  return typeof name === 'string' && name !== '' ? `an object of the class ${name}` : 'an object of a class'
+  const what = typeof name === 'string' && name !== '' ? `an object of the class ${name}` : 'an object of a class'
+  return `${what}; give a plain object, an array, or the value itself`
 }
-
-/** `\u0000` or a lone `\ud800`, after an even number of backslashes. */
-const JSON_ESCAPES = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
 
 function checkText(value: string, place: Place, i: number): void {
   if (value.includes('\0')) throw refuse(place, i, 'has a NUL character, which Postgres cannot hold; store it as a Buffer')

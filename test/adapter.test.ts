@@ -12,6 +12,7 @@ import { openSqlite } from '../src/drivers/sqlite/driver.ts'
 import {
   type Adapter,
   type BoundStatement,
+  createDatabaseFrom,
   createKeyValueStore,
   DatabaseError,
   type ErrorCode,
@@ -21,6 +22,7 @@ import {
   saveUser
 } from '../src/index.ts'
 import { describeAdapter } from './support/conformance.ts'
+import { failsWith } from './support/databases.ts'
 
 const CODES: readonly [RegExp, ErrorCode][] = [
   [/UNIQUE/, 'unique_violation'],
@@ -150,6 +152,26 @@ describe('duolect’s own adapters', () => {
     const own = `${url}${url.includes('?') ? '&' : '?'}options=-c%20search_path%3D${schema}`
     return openPostgres(readSettings(own, {}) as Settings & { dialect: 'postgres' })
   })
+})
+
+test('An adapter whose first use fails is used again, and closed once', async () => {
+  const calls: string[] = []
+  const adapter = new MemoryAdapter()
+  const { query, close } = adapter
+  adapter.query = statement => {
+    calls.push('query')
+    return calls.length === 1 ? Promise.reject(new Error('not yet')) : query.call(adapter, statement)
+  }
+  adapter.close = () => {
+    calls.push('close')
+    return close.call(adapter)
+  }
+  const db = createDatabaseFrom(adapter)
+  await assert.rejects(db.get(), failsWith('unclassified', /not yet/))
+  assert.equal(await db.get(), db)
+  await db.close()
+  await db.close()
+  assert.equal(calls.filter(call => call === 'close').length, 1)
 })
 
 describe('A store and a user on an adapter alone', () => {

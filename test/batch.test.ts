@@ -264,12 +264,58 @@ onEachDatabase('A batch of ten', database => {
   })
 })
 
+onEachDatabase('A write whose columns share a name', database => {
+  test('is refused before anything is committed, at its first use and later', async () => {
+    const db = await database.open()
+    await withMarks(db)
+    for (let i = 0; i < 3; i++) {
+      await assert.rejects(db.all("INSERT INTO marks VALUES (1, 'a') RETURNING id, id"), failsWith('duplicate_column'))
+      await assert.rejects(
+        db.one("WITH x AS (SELECT 1 AS a) INSERT INTO marks SELECT a, 'a' FROM x RETURNING id, id"),
+        failsWith('duplicate_column')
+      )
+      assert.deepEqual(await ids(db), [])
+    }
+    assert.deepEqual(await db.all("INSERT INTO marks VALUES (1, 'a') RETURNING id"), [{ id: 1 }])
+  })
+})
+
+onEachDatabase('A batch after a table has changed', database => {
+  test('runs again with what was prepared anew', async () => {
+    const db = await database.open()
+    await db.exec('CREATE TABLE s (id INTEGER)')
+    for (let i = 0; i < 2; i++) await db.all('SELECT * FROM s')
+    await db.exec('ALTER TABLE s ADD COLUMN b TEXT')
+    assert.deepEqual(await db.batch(['SELECT * FROM s', 'INSERT INTO s (id) VALUES (1) RETURNING id']), [[], [{ id: 1 }]])
+  })
+})
+
+test('a batch that ends before COMMIT was sent, or only reads, is connection_failure', async () => {
+  const db = createDatabase(process.env.TEST_PG_URL as string)
+  for (const queries of [
+    ['SELECT 1 AS a', 'SELECT 2 AS a'],
+    [sql`INSERT INTO kvs (key, value) VALUES (${'batch'}, ${'1'}) RETURNING key`, 'SELECT 1 AS a']
+  ]) {
+    const { pid } = await db.one<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+    assert.ok(pid > 0)
+    await db.batch(queries)
+    await db.kvs.delete('batch')
+  }
+  await assert.rejects(
+    db.batch(["INSERT INTO kvs (key, value) VALUES ('batch', '1') RETURNING value", 'SELECT pg_terminate_backend(pg_backend_pid()) AS a']),
+    failsWith('connection_failure')
+  )
+  assert.equal(await db.kvs.has('batch'), false)
+  await db.close()
+})
+
 test('a batch whose connection breaks before the answer to COMMIT is commit_unknown', async () => {
   const relay = new Relay()
   const db = createDatabase(await relay.listen())
-  await db.get()
+  // The columns of its SELECT are known then, so that COMMIT is sent at once.
+  await db.batch(["UPDATE kvs SET value = '1' WHERE key = 'nothing'", 'SELECT 1 AS a'])
   relay.isAnswering = false
-  const batch = db.batch(['SELECT 1 AS a', 'SELECT 2 AS b'])
+  const batch = db.batch(["UPDATE kvs SET value = '1' WHERE key = 'nothing'", 'SELECT 1 AS a'])
   const outcome = assert.rejects(batch, failsWith('commit_unknown'))
   await pause(100)
   relay.cut()

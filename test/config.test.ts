@@ -929,6 +929,25 @@ describe('Only own, plain properties', () => {
   })
 })
 
+describe('What is no configuration', () => {
+  for (const config of [new Map(), new Date(), [], 5, null]) {
+    test(`is refused: ${inspect(config)}`, () => assertRefused(config, {}, /The configuration must be an object with: dataDir/))
+  }
+
+  test('is refused without the password of a connection string', () => {
+    for (const config of ['host=h user=u password=hunter2', { postgres: 'host=h password=hunter2' }, { postgres: { connection: 5 } }]) {
+      assert.throws(
+        () => read(config),
+        (error: Error) => !error.message.includes('hunter2') && failsWith('invalid_configuration')(error)
+      )
+    }
+  })
+
+  test('is a database in memory that is only read', () => {
+    assertRefused({ sqlite: { location: ':memory:', readOnly: true } }, {}, /a database in memory is empty/)
+  })
+})
+
 describe('The path of a SQLite file', () => {
   for (const location of [' bot.sqlite', 'bot.sqlite ', 'bot.sqlite\n', '\tbot.sqlite']) {
     test(`${JSON.stringify(location)} is refused, as SQLite would open another file`, () => {

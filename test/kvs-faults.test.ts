@@ -447,6 +447,7 @@ onEachDatabase('Only objects and arrays', database => {
 
 onEachDatabase('What JSON would lose', database => {
   for (const [title, value, place] of [
+    ['a Buffer', () => [Buffer.from('x')], /^value\[0\] is a Uint8Array/],
     ['a Uint8Array', () => ({ a: new Uint8Array(2) }), /^value\.a is a Uint8Array/],
     ['an ArrayBuffer', () => [new ArrayBuffer(2)], /^value\[0\] is an ArrayBuffer/],
     ['a DataView', () => new DataView(new ArrayBuffer(2)), /^value is a DataView/],
@@ -498,6 +499,25 @@ onEachDatabase('What JSON would lose', database => {
       })()
     )
     assert.deepEqual(await db.kvs.get('k'), { x: 1, y: [2] })
+  })
+})
+
+onEachDatabase('A store of one’s own', database => {
+  test('has its limit in a transaction too', async () => {
+    const db = await database.open()
+    await db.transaction(async tx => {
+      await assert.rejects(createKeyValueStore(tx, 10).set('a', 'x'.repeat(50)), failsWith('invalid_value'))
+    })
+  })
+
+  test('is waited for by transactions and by close()', async () => {
+    const db = await database.open()
+    const kvs = createKeyValueStore(db)
+    void kvs.set('z', 1)
+    assert.equal(await db.transaction(tx => tx.kvs.get('z')), 1)
+    const set = kvs.set('a', 'x')
+    await db.close()
+    await set
   })
 })
 

@@ -51,6 +51,11 @@ describe('Tokens', () => {
     ['json_object(k :b)', 'postgres', false],
     ["json_object('a': :b)", 'postgres', true],
     ['json_objectagg(k:b)', 'postgres', false],
+    ["json_object('k', CASE WHEN 1 THEN :b END)", 'postgres', true],
+    ["json_object('k' VALUE :b)", 'postgres', true],
+    ["json_object('k', a IS NOT :b)", 'postgres', true],
+    ["json_object('k', CASE WHEN 1 THEN :b END)", 'sqlite', true],
+    ['arr[CASE WHEN a THEN :b END]', 'postgres', true],
     ['arr[:b]', 'postgres', false],
     ['arr[1:b]', 'postgres', false],
     ['arr[1 :b]', 'postgres', false],
@@ -103,6 +108,11 @@ describe('The statements of a script', () => {
       'CREATE FUNCTION f() RETURNS INTEGER BEGIN ATOMIC SELECT 1; SELECT 2; END; SELECT 3',
       ['CREATE FUNCTION f() RETURNS INTEGER BEGIN ATOMIC SELECT 1; SELECT 2; END', 'SELECT 3'],
       ['postgres']
+    ],
+    [
+      'do not take a column for a body',
+      'CREATE TABLE s (id INTEGER, begin TEXT); CREATE INDEX i ON s (begin); SELECT 1',
+      ['CREATE TABLE s (id INTEGER, begin TEXT)', 'CREATE INDEX i ON s (begin)', 'SELECT 1']
     ],
     [
       'do not take CASE of another statement for a body',

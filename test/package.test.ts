@@ -92,12 +92,12 @@ describe('The package', () => {
     const source = `
       import { createDatabase, DatabaseError } from 'duolect'
       const db = createDatabase(':memory:')
-      const error = await db.all('SELECT nothing').catch(error => error)
+      const error = await db.all('SELECT absent').catch(error => error)
       console.log(error.constructor.name, DatabaseError.name, error instanceof DatabaseError)
       console.log(error)`
     const { status, output } = run(folder, source)
     assert.equal(status, 0, output)
-    assert.match(output, /^DatabaseError DatabaseError true\nDatabaseError: no such column: nothing\n/)
+    assert.match(output, /^DatabaseError DatabaseError true\nDatabaseError: no such column: absent\n/)
   })
 
   for (const [missing, env] of [

@@ -327,6 +327,28 @@ onEachDatabase('The sql tag', database => {
     )
   })
 
+  test('an invalid escape in a template is refused, where its text would be lost', async () => {
+    const db = await openWithRows()
+    const table = sql.id('t')
+    // biome-ignore format: the escape is what is tested
+    assert.throws(() => sql`DELETE FROM ${table} WHERE name = 'C:\users'`, failsWith('invalid_parameter', /invalid escape.*write a backslash as/))
+    assert.equal((await db.all('SELECT n FROM t')).length, 5)
+  })
+
+  test('sql.shift with numbers may stand in a DEFAULT and twice in a GROUP BY', async () => {
+    const db = await database.open()
+    await db.exec(sql`CREATE TABLE sessions (id INTEGER, ends TIMESTAMPTZ DEFAULT ${sql.shift(sql.now, { days: 1.5, hours: -1 })})`)
+    await db.run('INSERT INTO sessions (id) VALUES (1)')
+    const later = sql.shift(sql`ends`, { days: -1 })
+    assert.equal((await db.all(sql`SELECT ${later} AS later, count(*) AS n FROM sessions GROUP BY ${later}`)).length, 1)
+  })
+
+  test('sql.json refuses what JSONB cannot hold', () => {
+    for (const value of ['a\0b', { a: '\ud800' }, ['\0']]) {
+      assert.throws(() => sql.json(value), failsWith('invalid_parameter', /NUL character or half of a surrogate pair/))
+    }
+  })
+
   // A fragment is no text ----------------------------------------------------------------------------------------
 
   for (const [title, use] of [

@@ -385,3 +385,121 @@ onEachSharedDatabase('A lock that another handle holds', database => {
     assert.deepEqual(await amounts(first), [3, 3])
   })
 })
+
+onEachDatabase('A transaction that is used out of turn', database => {
+  async function openWithTable(): Promise<Database> {
+    const db = await database.open()
+    await db.exec('CREATE TABLE t (a TEXT PRIMARY KEY)')
+    return db
+  }
+  const rows = async (db: Database) => (await db.all<{ a: string }>('SELECT a FROM t ORDER BY a')).map(({ a }) => a)
+
+  for (const usesStore of [false, true]) {
+    test(`refuses a second nested transaction beside an open one${usesStore ? ', also after a use of the store' : ''}`, async () => {
+      const db = await openWithTable()
+      const settled = await db.transaction(async tx => {
+        if (usesStore) await tx.kvs.get('x')
+        return Promise.allSettled([
+          tx.transaction(async inner => {
+            await inner.run("INSERT INTO t VALUES ('A')")
+            await pause(20)
+          }),
+          tx.transaction(async () => {
+            await pause(60)
+            throw new Error('boom')
+          })
+        ])
+      })
+      assert.equal(settled[0].status, 'fulfilled')
+      assert.equal((settled[1] as PromiseRejectedResult).reason.code, 'wrong_handle')
+      assert.deepEqual(await rows(db), ['A'])
+    })
+  }
+
+  test('refuses a nested transaction that begins behind its end, and harms no other call', async () => {
+    for (let turns = 0; turns < 16; turns++) {
+      const db = await openWithTable()
+      await db
+        .transaction(async tx => {
+          await tx.kvs.get('x')
+          void (async () => {
+            for (let i = 0; i < turns; i++) await null
+            await tx.transaction(async () => 1).catch(() => 0)
+          })()
+        })
+        .catch(() => undefined)
+      await Promise.all([db.run("INSERT INTO t VALUES ('a')"), db.run("INSERT INTO t VALUES ('b')")])
+      assert.deepEqual(await rows(db), ['a', 'b'])
+      await db.exec('DROP TABLE t')
+      await db.close()
+    }
+  })
+
+  test('commits nothing when a statement fails that the body did not await, whatever the timing', async () => {
+    for (const block of [0, 30]) {
+      const db = await openWithTable()
+      const whole = db.transaction(async tx => {
+        await tx.run("INSERT INTO t VALUES ('1')")
+        const end = performance.now() + block
+        while (performance.now() < end);
+        void tx.run("INSERT INTO t VALUES ('1')").catch(() => 0)
+      })
+      await assert.rejects(whole, failsWith('in_failed_sql_transaction'))
+      assert.deepEqual(await rows(db), [])
+      await db.exec('DROP TABLE t')
+    }
+  })
+
+  test('commits the whole of a batch that the body did not await', async () => {
+    const db = await openWithTable()
+    await db.transaction(async tx => {
+      void tx.batch(Array.from({ length: 50 }, (_, i) => [`INSERT INTO t VALUES ($1)`, [String(i)]] as const))
+    })
+    assert.equal((await rows(db)).length, 50)
+  })
+
+  test('leads the error of tx.batch() to the caller', async () => {
+    const db = await openWithTable()
+    await assert.rejects(
+      async function caller() {
+        await db.transaction(async tx => {
+          await tx.batch(["INSERT INTO t VALUES ('1')", "INSERT INTO t VALUES ('1')"])
+        })
+      },
+      (error: Error) => /caller/.test(error.stack ?? '')
+    )
+  })
+
+  for (const text of ['COMMIT', '; COMMIT', '/* a */ ;; ROLLBACK', 'COMMIT AND CHAIN']) {
+    test(`refuses ${text} before it is sent, in every call, and then commits nothing`, async () => {
+      const db = await openWithTable()
+      const refused = failsWith('invalid_transaction_termination')
+      await assert.rejects(db.batch(["INSERT INTO t VALUES ('1')", text, "INSERT INTO t VALUES ('2')"]), refused)
+      await assert.rejects(db.exec(`INSERT INTO t VALUES ('1'); ${text}`), refused)
+      for (const call of ['all', 'one', 'run', 'exec'] as const) {
+        const whole = db.transaction(async tx => {
+          await tx.run("INSERT INTO t VALUES ('1')")
+          await assert.rejects(tx[call](text), refused)
+        })
+        await assert.rejects(whole, failsWith('in_failed_sql_transaction'))
+      }
+      assert.deepEqual(await rows(db), [])
+    })
+  }
+
+  if (database.dialect === 'sqlite') {
+    test('stores nothing behind a statement that ended it', async () => {
+      const db = await openWithTable()
+      await db.run("INSERT INTO t VALUES ('1')")
+      const whole = db.transaction(async tx => {
+        await tx.run("INSERT INTO t VALUES ('2')")
+        await tx.transaction(inner => inner.run("INSERT OR ROLLBACK INTO t VALUES ('1')")).catch(() => 0)
+        await tx.run("INSERT INTO t VALUES ('50')")
+      })
+      await assert.rejects(whole)
+      const awaited = db.transaction(tx => tx.transaction(inner => inner.run("INSERT OR ROLLBACK INTO t VALUES ('1')")))
+      await assert.rejects(awaited, failsWith('unique_violation'))
+      assert.deepEqual(await rows(db), ['1'])
+    })
+  }
+})

@@ -108,7 +108,7 @@ async function askPassword(password: () => string | Promise<string>): Promise<st
  */
 const IDLE_TIMEOUT = 'idle_in_transaction_session_timeout'
 
-/** Whose server does not know it. */
+/** Settings of servers that do not know the parameter. */
 const withoutIdleTimeout = new WeakSet<PostgresSettings>()
 
 function hasIdleTimeout(settings: PostgresSettings): boolean {
@@ -148,7 +148,7 @@ function startupOptions(settings: PostgresSettings): string | undefined {
   return [...text, ...(options ? [options] : [])].join(' ')
 }
 
-/** The limit of the side that comes second. */
+/** A limit that is later than `query` by the grace time, for the side that ends a statement only if the other did not. */
 function limitOf(query: number): number {
   return Math.min(query + graceOf(query), MAX_TIMER)
 }
@@ -172,7 +172,7 @@ async function tlsOptions({ tls, ca, cert, key }: PostgresSettings): Promise<fal
   }
 }
 
-/** Node takes what holds no certificate for an authority that nobody is signed by. */
+/** Checks the certificate, since Node silently accepts a file without one, and then trusts no server. */
 async function readCertificate(given: string, what: string, setting: string): Promise<string> {
   const text = await readPem(given, what, setting)
   const { X509Certificate } = await import('node:crypto')

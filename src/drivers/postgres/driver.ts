@@ -73,7 +73,7 @@ interface NamedStatement {
   hasWorked: boolean
 }
 
-/** Where the server keeps a statement as it was when its tables were others. */
+/** Errors of a prepared statement whose tables were changed since it was prepared. */
 const STALE: readonly string[] = ['datatype_mismatch', 'undefined_function', 'undefined_column', 'undefined_table']
 
 /** The names of prepared statements, the same on all connections of an adapter. */
@@ -158,22 +158,78 @@ function rowsOf({ rows, columns }: Answer): Row[] {
   return rows
 }
 
-/** Commands whose rows are read and change nothing. */
-const READ_COMMANDS: readonly (string | undefined)[] = ['SELECT', 'VALUES', 'TABLE', 'SHOW', 'EXPLAIN']
+/** Keywords and functions before a parenthesis that write nothing. */
+const PURE = new Set(
+  (
+    'ABS ALL AND ANY ARRAY AS AVG BETWEEN BY CASE CAST COALESCE CONCAT COUNT DATE_TRUNC DISTINCT ELSE EXISTS EXTRACT FILTER FROM GREATEST ' +
+    'GROUP HAVING IN INTERVAL IS JOIN JSON_AGG JSONB_AGG LEAST LENGTH LIKE LIMIT LOWER MAX MIN NOT NOW NULLIF NUMERIC OFFSET ON OR ORDER ' +
+    'OVER PARTITION REPLACE ROUND ROW_NUMBER SELECT SOME STRING_AGG SUBSTR SUBSTRING SUM THEN TO_CHAR TRIM UNION UPPER USING VALUES ' +
+    'VARCHAR WHEN WHERE WITH'
+  ).split(' ')
+)
 
-/** Remembers which statements of batches have results whose columns have distinct names. */
-class BatchColumns {
+/**
+ * What a statement may do, as far as its words tell: only read; read and call functions, which may write; write and
+ * return rows; or return none, or none that the caller has named.
+ */
+type Effect = 'reads' | 'calls' | 'writes' | 'returns nothing'
+
+function effectOf(text: string): Effect {
+  const command = statementsOf(text, 'postgres')[0]?.firstWords[0] ?? ''
+  const isQuery = ['SELECT', 'VALUES', 'TABLE', 'WITH', ''].includes(command)
+  if (!isQuery && !CHANGING.has(command)) return 'returns nothing'
+  let effect: Effect = isQuery ? 'reads' : 'returns nothing'
+  let before = ''
+  for (const { kind, start, end } of tokens(text, 'postgres')) {
+    if (kind === 'comment') continue
+    const word = kind === 'word' ? text.slice(start, end).toUpperCase() : ''
+    if (word === 'RETURNING' || (isQuery && CHANGING.has(word))) return 'writes'
+    if (isQuery && text[start] === '(' && before !== '' && !PURE.has(before)) effect = 'calls'
+    before = kind === 'name' ? text.slice(start, end) : word
+  }
+  return effect
+}
+
+/**
+ * Remembers which statements return columns of distinct names. Of the others the server's answer has to be seen before
+ * what they changed is committed, which takes a round trip more.
+ */
+class KnownColumns {
+  readonly #effects = new Map<string, Effect>()
   readonly #known = new Set<string>()
+  /** Behind a pooler statements are not prepared, so nothing fails when a table gets another column. */
+  readonly #isOff: boolean
 
-  /** False if a batch writes, and has a statement that may return columns of one name. */
+  constructor(isOff: boolean) {
+    this.#isOff = isOff
+  }
+
+  /** True if a statement may write, and may be refused for the columns that it returns. */
+  isUnknownWrite({ text }: BoundStatement): boolean {
+    return this.#effectOf(text) === 'writes' && !this.#known.has(text)
+  }
+
+  /** True if none of the statements can be refused for its columns, or none changes anything. */
   areKnown(statements: readonly BoundStatement[]): boolean {
-    if (statements.every(({ text }) => this.#known.has(text))) return true
-    const commands = statements.map(({ text }) => statementsOf(text, 'postgres')[0]?.firstWords[0])
-    if (commands.every(command => READ_COMMANDS.includes(command))) return true
-    return statements.every(({ text }, i) => this.#known.has(text) || (CHANGING.has(commands[i] ?? '') && !hasWord(text, 'RETURNING')))
+    return statements.every(({ text }) => this.#effectOf(text) === 'returns nothing' || this.#known.has(text)) || this.areReads(statements)
+  }
+
+  areReads(statements: readonly BoundStatement[]): boolean {
+    return statements.every(({ text }) => this.#effectOf(text) === 'reads')
+  }
+
+  #effectOf(text: string): Effect {
+    let effect = this.#effects.get(text)
+    if (effect === undefined) {
+      effect = effectOf(text)
+      if (this.#effects.size >= MAX_NAMES) this.#effects.clear()
+      this.#effects.set(text, effect)
+    }
+    return effect
   }
 
   add(statements: readonly BoundStatement[]): void {
+    if (this.#isOff) return
     if (this.#known.size >= MAX_NAMES) this.#known.clear()
     for (const { text } of statements) this.#known.add(text)
   }
@@ -181,13 +237,6 @@ class BatchColumns {
   forget(statements: readonly BoundStatement[]): void {
     for (const { text } of statements) this.#known.delete(text)
   }
-}
-
-function hasWord(text: string, word: string): boolean {
-  for (const { kind, start, end } of tokens(text, 'postgres')) {
-    if (kind === 'word' && text.slice(start, end).toUpperCase() === word) return true
-  }
-  return false
 }
 
 /** A primary that became a standby takes no writes any more: the next connection may find the new primary. */
@@ -202,15 +251,18 @@ class PostgresDriver implements Adapter {
   readonly #pool: Pool
   readonly #settings: PostgresSettings
   readonly #names: StatementNames
-  readonly #batchColumns = new BatchColumns()
+  readonly #columns: KnownColumns
 
   constructor(pool: Pool, settings: PostgresSettings) {
     this.#pool = pool
     this.#settings = settings
     this.#names = new StatementNames(settings.pooler)
+    this.#columns = new KnownColumns(settings.pooler)
   }
 
   async query(statement: BoundStatement): Promise<Row[]> {
+    // A write whose result may be refused for its columns must not commit by itself.
+    if (this.#columns.isUnknownWrite(statement)) return (await this.batch([statement]))[0] as Row[]
     return rowsOf(await this.#statement(statement))
   }
 
@@ -222,15 +274,16 @@ class PostgresDriver implements Adapter {
   async batch(statements: readonly BoundStatement[]): Promise<Row[][]> {
     const connection = await this.#pool.acquire()
     try {
-      return await this.#batchOn(connection, statements).catch(error => {
+      return await this.#batchOn(connection, statements).catch(async error => {
         // The server has refused a statement that was prepared for other tables, so nothing was committed.
         if (!(error instanceof StaleStatement)) throw error
-        this.#batchColumns.forget(statements)
+        this.#columns.forget(statements)
+        if (connection.inTransaction) await connection.script('ROLLBACK')
         return this.#batchOn(connection, statements)
       })
     } catch (error) {
       if (isStandby(error)) this.#pool.leaveServer(connection)
-      throw asLostCommit(error)
+      throw error
     } finally {
       await this.#takeBack(connection)
     }
@@ -247,14 +300,17 @@ class PostgresDriver implements Adapter {
         })
     )
     // A result that is refused for its columns must not be committed; what the server refuses, it does not commit.
-    if (!this.#batchColumns.areKnown(statements)) await Promise.all([begin, ...answers])
+    if (!this.#columns.areKnown(statements)) await Promise.all([begin, ...answers])
     const commit = connection.script('COMMIT')
     const settled = await Promise.allSettled([begin, ...answers, commit])
     // What fails behind the first failure is a consequence of it.
     const failure = settled.find(({ status }) => status === 'rejected')
-    if (failure !== undefined) throw (failure as PromiseRejectedResult).reason
+    if (failure !== undefined) {
+      const { reason } = failure as PromiseRejectedResult
+      throw this.#columns.areReads(statements) ? reason : asLostCommit(reason)
+    }
     if ((await commit).command === 'ROLLBACK') throw transactionControlError()
-    this.#batchColumns.add(statements)
+    this.#columns.add(statements)
     return Promise.all(answers)
   }
 
@@ -380,6 +436,7 @@ class PostgresSession implements Session {
   }
 
   async #statement({ text, values }: BoundStatement): Promise<Answer> {
+    this.#assertOpen()
     // A named statement may have been prepared for a table that the transaction has changed since.
     const work = this.#hasChangedTables ? this.#connection.query(text, values, undefined) : this.#names.run(this.#connection, text, values)
     const answer = await this.#inTransaction(work)
@@ -420,7 +477,13 @@ class PostgresSession implements Session {
     }
   }
 
+  /** The connection may be somebody else's by now. */
+  #assertOpen(): void {
+    if (this.#isReleased) throw transactionControlError()
+  }
+
   async script(text: string): Promise<void> {
+    this.#assertOpen()
     await this.#inTransaction(this.#connection.script(text))
     if (!statementsOf(text, 'postgres').every(({ firstWords }) => SAVEPOINT_COMMANDS.includes(firstWords[0]))) this.#hasChangedTables = true
   }

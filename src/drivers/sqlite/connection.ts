@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { assertDistinctColumns, type BoundValue, PORTION_SIZE, type Row, type RunResult, transactionControlError } from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError } from '../../errors.ts'
@@ -61,11 +61,12 @@ export class Connection {
     this.#isReadonly = readonly
     this.#native = openFile(Native, settings, readonly)
     try {
+      // First, since page_size has no effect in WAL mode.
       for (const [name, value] of Object.entries(settings.pragmas)) this.#native.pragma(`${name} = ${value}`)
       if (!readonly) this.#native.pragma('journal_mode = WAL')
       this.#native.pragma(`synchronous = ${settings.durability === 'full' ? 'FULL' : 'NORMAL'}`)
       this.#native.pragma('foreign_keys = ON')
-      this.#native.pragma(`journal_size_limit = ${JOURNAL_SIZE_LIMIT}`)
+      if (settings.pragmas.journal_size_limit === undefined) this.#native.pragma(`journal_size_limit = ${JOURNAL_SIZE_LIMIT}`)
       this.#readSchemaVersion = this.#native.prepare('PRAGMA schema_version').raw(true)
       this.#schemaVersion = this.#readSchemaVersion.all()[0]?.[0]
     } catch (error) {
@@ -257,13 +258,18 @@ function openFile(Native: NativeConstructor, { location, isReadOnly }: SqliteSet
   } catch (error) {
     native.close()
     // With a WAL beside the file, a copy of the file alone would lack the last commits.
-    if (!/^SQLITE_(CANTOPEN|READONLY)/.test(nativeCode(error)) || existsSync(`${location}-wal`)) throw error
+    if (!/^SQLITE_(CANTOPEN|READONLY)/.test(nativeCode(error)) || hasWal(location)) throw error
     const bytes = readFileSync(location)
     // Bytes 18 and 19 of the header say how the file is written and read; memory has no WAL (sqlite.org/fileformat2.html).
     bytes[18] = 1
     bytes[19] = 1
     return new Native(bytes, { timeout: 0, readonly: true })
   }
+}
+
+/** True if commits may stand in the WAL alone. Reading leaves an empty one behind. */
+function hasWal(location: string): boolean {
+  return (statSync(`${location}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
 }
 
 /** Rows that were copied, to be read while the connection writes. */

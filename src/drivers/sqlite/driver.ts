@@ -41,10 +41,10 @@ import { nextTurn, TurnClock, whenUnlocked } from './waiting.ts'
 export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
   const Native = await loadDriver()
   const isMemory = settings.location === ':memory:'
-  if (!isMemory && !settings.isReadOnly) createFile(settings.location)
+  if (!isMemory && !settings.isReadOnly) createFile(settings)
   const open = (readonly: boolean) => new Connection(Native, settings, readonly)
   const writer = await whenUnlocked(settings.timeouts.lock, () => open(settings.isReadOnly)).catch(error => {
-    throw explainOpening(error, settings.location)
+    throw explainOpening(error, settings)
   })
   return new SqliteDriver(writer, isMemory ? undefined : () => open(true), settings)
 }
@@ -65,23 +65,24 @@ async function loadDriver(): Promise<NativeConstructor> {
 }
 
 /** SQLite would create the file readable for everyone; -wal and -shm get the file's own mode. */
-function createFile(location: string): void {
+function createFile(settings: SqliteSettings): void {
+  const { location } = settings
   try {
     mkdirSync(dirname(location), { recursive: true, mode: 0o700 })
     closeSync(openSync(location, 'a', 0o600))
   } catch (error) {
-    throw explainOpening(error, location)
+    throw explainOpening(error, settings)
   }
 }
 
-function explainOpening(error: unknown, location: string): DatabaseError {
+function explainOpening(error: unknown, { location, isReadOnly }: SqliteSettings): DatabaseError {
   if (error instanceof DatabaseError && error.code !== 'connection_failure') {
     return new DatabaseError(error.code, `Cannot open the SQLite database ${location}: ${error.message}`, { cause: error.cause ?? error })
   }
   return new DatabaseError(
     'connection_failure',
-    `Cannot open the SQLite database ${location}: ${messageOf(error)}. The path must be that of a file which this process ` +
-      'may read and write, in a directory which it may write; set "dataDir" or "sqlite.location".',
+    `Cannot open the SQLite database ${location}: ${messageOf(error)}. The path must be that of a file which this process may read` +
+      `${isReadOnly ? ', as "sqlite.readOnly" is set' : ' and write, in a directory which it may write'}; set "dataDir" or "sqlite.location".`,
     { cause: error }
   )
 }
@@ -354,6 +355,8 @@ class SqliteSession implements Session {
   #perform<T>(text: string, work: () => T): T | Promise<T> {
     const attempt = () => {
       try {
+        // Without this, a statement would commit by itself when one before it ended the transaction.
+        if (this.#isReleased || !this.#connection.inTransaction) throw transactionControlError()
         const result = work()
         if (!this.#connection.inTransaction) throw transactionControlError()
         return result

@@ -76,7 +76,7 @@ export const MESSAGES: readonly (readonly [RegExp, ErrorCode])[] = [
 /** What better-sqlite3 itself refuses comes without a result code. */
 const REFUSALS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [/contains more than one statement/, 'syntax_error', 'The text has more than one statement; run scripts with exec().'],
-  [/^Cannot open database because the directory does not exist/, 'connection_failure', 'The directory does not exist.'],
+  [/^Cannot open database because the directory does not exist/, 'connection_failure', 'The directory does not exist'],
   [/contains no statements/, 'syntax_error', 'The text has no statement.'],
   [
     /Too (few|many) parameter values|Missing named parameter|cannot use anonymous/i,

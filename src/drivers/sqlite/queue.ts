@@ -94,7 +94,7 @@ export class WriteQueue {
     })
   }
 
-  /** Rejects an entry that stands behind one transaction for too long. A queue that moves on is no reason. */
+  /** Rejects an entry that waits for one transaction for too long. Waiting behind many short ones is no reason. */
   #limit(entry: Entry): void {
     if (this.#lockLimit === 0) return
     const look = () => {
@@ -209,7 +209,7 @@ export class WriteQueue {
         if (!this.#mayShare(entry)) again.push(entry)
         else done.push({ entry, result: entry.kind === 'batch' ? this.#performInSavepoint(entry) : this.#perform(entry) })
       } catch (error) {
-        // A constraint speaks for the statement alone. What else fails may do so for the company that it is in.
+        // A constraint is a matter of the statement alone. Any other failure may be caused by the shared transaction, so it is tried again alone.
         if (nativeCode((error as DatabaseError).cause ?? error).startsWith('SQLITE_CONSTRAINT')) entry.reject(sqliteError(error))
         else again.push(entry)
       }

@@ -59,7 +59,7 @@ export function decodePlan(columns: readonly ColumnDefinition[]): DecodePlan {
       return state.isRounded ? undefined : decoded
     },
     decodeExact(rows) {
-      // The same build: a BigInt that fits has become a number before it looks.
+      // Integers within ±(2^53−1) become numbers first, so that the same function builds the rows.
       const narrowed = rows.map(row => row.map(value => (typeof value === 'bigint' ? toInteger(value) : value)))
       return build(narrowed, readers, state)
     }
