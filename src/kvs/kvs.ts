@@ -171,15 +171,13 @@ export class Store implements KeyValueStore {
     this.#assertUsable()
     const wanted = [...new Set(iterable(keys, 'getMany', 'keys'))]
     for (const key of wanted) this.#check(key, undefined)
-    const found = new Map<string, T>()
-    await Promise.all(
+    // The result of a call counts and nothing that it does beside, as a call may be applied again to a newer value.
+    const found = await Promise.all(
       wanted.map(key =>
-        this.#perform(key, 'read', stored => {
-          if (stored.exists) found.set(key, stored.copy() as T)
-        })
+        this.#perform<{ value: T } | undefined>(key, 'read', stored => (stored.exists ? { value: stored.copy() } : undefined))
       )
     )
-    return new Map(wanted.filter(key => found.has(key)).map(key => [key, found.get(key) as T]))
+    return new Map(wanted.flatMap((key, i) => (found[i] === undefined ? [] : [[key, (found[i] as { value: T }).value] as const])))
   }
 
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>): Promise<void> {
