@@ -279,6 +279,19 @@ onPostgres('A key that another client has locked', database => {
     })
   }
 
+  test('holds up no transaction and no listing that comes behind it, however soon', async () => {
+    const { db, config } = await openLimited()
+    await whileLocked(config, "UPDATE kvs SET value = value WHERE key = 'A'", async () => {
+      const begin = performance.now()
+      const locked = codesOf([db.kvs.set('A', 1)])
+      await db.transaction(tx => tx.kvs.set('B', 2))
+      await collect(db.kvs.keys())
+      await db.kvs.set('D', 1, 'path')
+      assert.ok(performance.now() - begin < LOCK / 2, `${performance.now() - begin} ms`)
+      assert.deepEqual(await locked, ['lock_not_available'])
+    })
+  })
+
   test('is stored when the lock is released in time', async () => {
     const { db, config } = await openLimited()
     let calls: Promise<unknown> | undefined

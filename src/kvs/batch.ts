@@ -236,14 +236,16 @@ export class Batch {
       }
       const [only] = writes as [Chain]
       if (writes.length === 1 && reads.length === 0 && !this.#isTransaction) this.#storeOne(only, done)
-      else void this.#step([...writes, ...(shareLoad ? reads : [])], () => this.#store(writes, shareLoad ? reads : [])).then(done)
+      else
+        void this.#track(this.#step([...writes, ...(shareLoad ? reads : [])], () => this.#store(writes, shareLoad ? reads : []))).then(done)
     }
     // The statements of a transaction run one after another in any case.
     const isOccupied = this.#isReading || (this.#isTransaction && this.#isWriting)
     if (reads.length > 0 && !shareLoad && !isOccupied) {
       this.#isReading = true
-      void this.#step(reads, () => this.#read(reads)).then(() => {
+      void this.#track(this.#step(reads, () => this.#read(reads))).then(() => {
         this.#isReading = false
+        this.#schedule()
       })
     }
   }
@@ -252,8 +254,12 @@ export class Batch {
   #storeOne(chain: Chain, done: () => void): void {
     const { key } = chain
     this.#single = key
+    // Ends with the step, or when the key is detached, so that nothing waits for the key any longer.
+    let end: () => void = () => undefined
+    void this.#track(new Promise<void>(resolve => (end = resolve)))
     const timer = setTimeout(() => {
       this.#setDetached(chain, step)
+      end()
       done()
     }, SHARED_LOCK_WAIT)
     const step = this.#step([chain], async () => {
@@ -262,6 +268,7 @@ export class Batch {
       if (this.#detached.get(key) === step) this.#detached.delete(key)
       else done()
     })
+    void step.then(end)
   }
 
   /** Carries out chains, which are taken out of the queue; gives their keys back when the work has ended. It never fails. */
@@ -274,7 +281,7 @@ export class Batch {
     }
     // A collection that lives long keeps what was deleted from it in memory until a full garbage collection.
     if (this.#waiting.size === 0) this.#waiting = new Map()
-    await this.#track(work())
+    await work()
     for (const { key } of chains) if (!this.#detached.has(key)) this.#release(key)
     if (this.#busy.size === 0) this.#busy = new Set()
     this.#schedule()
