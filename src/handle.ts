@@ -107,17 +107,17 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   protected readonly loops = new Set<RowLoop>()
   /** Its own store, once it was used, and those that `createKeyValueStore` made. */
   protected readonly stores: Store[] = []
-  readonly #maxValueBytes: number
+  protected readonly maxValueBytes: number
   #store: Store | undefined
 
   constructor(runner: R, maxValueBytes: number) {
     this.dialect = runner.dialect
     this.runner = runner
-    this.#maxValueBytes = maxValueBytes
+    this.maxValueBytes = maxValueBytes
   }
 
   get kvs(): KeyValueStore {
-    this.#store ??= this.createStore(this.#maxValueBytes)
+    this.#store ??= this.createStore(this.maxValueBytes)
     return this.#store
   }
 
@@ -317,8 +317,7 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
   async #transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options: TransactionOptions): Promise<T> {
     // The store's calls that were made before take effect before.
     if (this.stores.some(store => !store.isIdle)) await this.flush()
-    const { idleLimit, maxValueBytes } = this.#options
-    return runTransaction(this.runner, options, idleLimit, session => runBody(session, maxValueBytes, body))
+    return runTransaction(this.runner, options, this.#options.idleLimit, session => runBody(session, this.maxValueBytes, body))
   }
 
   close(): Promise<void> {
@@ -374,13 +373,6 @@ async function runBody<T>(session: TransactionSession, maxValueBytes: number, bo
 }
 
 class TransactionHandle extends BaseHandle<TransactionSession> implements Transaction {
-  readonly #maxValueBytes: number
-
-  constructor(session: TransactionSession, maxValueBytes: number) {
-    super(session, maxValueBytes)
-    this.#maxValueBytes = maxValueBytes
-  }
-
   assertUsable(): void {
     this.runner.assertUsable()
   }
@@ -397,6 +389,6 @@ class TransactionHandle extends BaseHandle<TransactionSession> implements Transa
       throw new DatabaseError('invalid_parameter', 'A nested transaction has no options of its own; give them to the outermost.')
     }
     if (this.stores.length > 0) await this.flush()
-    return this.runner.savepoint(session => runBody(session, this.#maxValueBytes, body))
+    return this.runner.savepoint(session => runBody(session, this.maxValueBytes, body))
   }
 }

@@ -3,29 +3,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { DatabaseHandle } from '../src/handle.ts'
-import { type Adapter, type BoundStatement, createKeyValueStore, type Database, type Executor } from '../src/index.ts'
+import { type Adapter, createKeyValueStore, type Database } from '../src/index.ts'
 import { failsWith, onEachDatabase } from './support/databases.ts'
+import { watched } from './support/watched.ts'
 
 /** The database's adapter, which writes down whether each statement reads or writes, and each transaction's beginning. */
 function counting(db: Database): { adapter: Adapter; asked: string[] } {
   const asked: string[] = []
-  const count = <E extends Executor>(executor: E): E =>
-    new Proxy(executor, {
-      get(target, name) {
-        const value = Reflect.get(target, name, target) as unknown
-        if (typeof value !== 'function') return value
-        return (...parameters: unknown[]) => {
-          if (name === 'begin') {
-            asked.push('transaction')
-            return (value as Adapter['begin']).call(target as never, parameters[0] as object).then(count)
-          }
-          if (name === 'query' || name === 'execute') asked.push(kindOf((parameters[0] as BoundStatement).text))
-          return value.apply(target, parameters) as unknown
-        }
-      }
-    })
-  return { adapter: count((db as DatabaseHandle).runner), asked }
+  return { adapter: watched(db, { statement: text => asked.push(kindOf(text)), begin: () => asked.push('transaction') }), asked }
 }
 
 function kindOf(text: string): string {

@@ -3,22 +3,20 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
-import type { DatabaseHandle } from '../src/handle.ts'
 import {
   type Adapter,
-  type BoundStatement,
   createDatabase,
   createDatabaseFrom,
   createKeyValueStore,
   type Database,
   type DatabaseConfig,
-  type Executor,
   type KeyValueStore
 } from '../src/index.ts'
 import { textOf } from '../src/queries.ts'
 import { bind } from '../src/statement.ts'
 import { failsWith, onEachDatabase, type TestDatabase } from './support/databases.ts'
 import { Relay } from './support/relay.ts'
+import { watched } from './support/watched.ts'
 
 const MEGABYTE = 1024 * 1024
 
@@ -49,19 +47,7 @@ async function codesOf(calls: readonly Promise<unknown>[]): Promise<string[]> {
 /** The database's adapter, and the statements that it has run. */
 function counting(db: Database): { adapter: Adapter; statements: string[] } {
   const statements: string[] = []
-  const count = <E extends Executor>(executor: E): E =>
-    new Proxy(executor, {
-      get(target, name) {
-        const value = Reflect.get(target, name, target) as unknown
-        if (typeof value !== 'function') return value
-        return (...parameters: unknown[]) => {
-          if (name === 'begin') return (value as Adapter['begin']).call(target as never, parameters[0] as object).then(count)
-          if (name === 'query' || name === 'execute') statements.push((parameters[0] as BoundStatement).text)
-          return value.apply(target, parameters) as unknown
-        }
-      }
-    })
-  return { adapter: count((db as DatabaseHandle).runner), statements }
+  return { adapter: watched(db, { statement: text => statements.push(text) }), statements }
 }
 
 onEachDatabase('A value that the database refuses', database => {

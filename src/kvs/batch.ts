@@ -108,7 +108,7 @@ export class Batch {
   #isWriting = false
   /** The key of the last step that stored one key alone. */
   #single: string | undefined
-  /** What was called since `afterAll()`, while its work has not ended. */
+  /** The calls made since `afterAll()`; undefined unless its work is running. */
   #held: (() => void)[] | undefined
   readonly #semaphore = new Semaphore(MAX_DETACHED)
 
@@ -279,7 +279,7 @@ export class Batch {
       if (queue.length === calls.length) this.#waiting.delete(key)
       else queue.splice(0, calls.length)
     }
-    // A collection that lives long keeps what was deleted from it in memory until a full garbage collection.
+    // V8 frees entries deleted from an old Map or Set only at a full garbage collection, so that these are replaced.
     if (this.#waiting.size === 0) this.#waiting = new Map()
     await work()
     for (const { key } of chains) if (!this.#detached.has(key)) this.#release(key)
