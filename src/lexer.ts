@@ -26,6 +26,8 @@ export interface Token {
   readonly kind: TokenKind
   readonly start: number
   readonly end: number
+  /** True if it begins an element of `IN (…)`, `ANY (…)` or `SOME (…)`. */
+  readonly isInList: boolean
 }
 
 const WORD_START = /[A-Za-z_\u0080-\uffff]/
@@ -38,13 +40,14 @@ const DOLLAR_TAG = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y
 const SPACE = /\s+/y
 const LINE_COMMENT: Record<Dialect, RegExp> = { sqlite: /--[^\n]*/y, postgres: /--[^\n\r]*/y }
 
-/** An open parenthesis or bracket. */
-interface Bracket {
-  /** True for `a[…]`, where a colon is that of a slice; false for `ARRAY[…]` and parentheses. */
-  readonly isSubscript: boolean
-  /** True for `json_object(…)`, where a colon stands between a key and its value. */
-  readonly isJsonObject: boolean
-}
+/**
+ * An open parenthesis or bracket:
+ *
+ * - `list`: of `IN (…)`, `ANY (…)` or `SOME (…)`
+ * - `json object`: of `json_object(…)` on Postgres, where a colon stands between a key and its value
+ * - `subscript`: of `a[…]`, where a colon is that of a slice; `ARRAY[…]` is none
+ */
+type Bracket = 'list' | 'json object' | 'subscript' | 'other'
 
 /**
  * Yields the tokens of a text. A string or a comment without an end runs to the end of the text; the engine says what
@@ -62,6 +65,8 @@ export function* tokens(text: string, dialect: Dialect): Generator<Token, void, 
     }
     const token = read(text, at, dialect, before, brackets.at(-1))
     if (token.kind === 'symbol') trackBrackets(brackets, text, token, before, dialect)
+    // IN (SELECT …) is no list.
+    else if (token.isInList && isWord(text, token, /^(?:SELECT|WITH|VALUES)$/i)) brackets[brackets.length - 1] = 'other'
     yield token
     if (token.kind !== 'comment') before = token
     at = token.end
@@ -70,7 +75,8 @@ export function* tokens(text: string, dialect: Dialect): Generator<Token, void, 
 
 function read(text: string, at: number, dialect: Dialect, before: Token | undefined, bracket: Bracket | undefined): Token {
   const character = text[at] as string
-  const token = (kind: TokenKind, end: number): Token => ({ kind, start: at, end })
+  const isInList = bracket === 'list' && before?.kind === 'symbol' && /[(,]/.test(text[before.start] as string)
+  const token = (kind: TokenKind, end: number): Token => ({ kind, start: at, end, isInList })
   switch (character) {
     case "'":
       return token('string', endOfQuoted(text, at, "'"))
@@ -145,25 +151,23 @@ function isColonOfEngine(text: string, at: number, before: Token | undefined, br
       // A keyword may stand before a parameter (LIMIT :n), but not without a space.
       if (before.end === at) return true
       const isOperand = before.kind !== 'word' || !KEYWORDS.has(text.slice(before.start, before.end).toUpperCase())
-      return isOperand && (bracket?.isSubscript === true || bracket?.isJsonObject === true)
+      return isOperand && (bracket === 'subscript' || bracket === 'json object')
     }
     default: {
       const symbol = text[before.start]
-      return symbol === ')' || symbol === ']' || (symbol === '[' && bracket?.isSubscript === true)
+      return symbol === ')' || symbol === ']' || (symbol === '[' && bracket === 'subscript')
     }
   }
 }
 
 function trackBrackets(brackets: Bracket[], text: string, token: Token, before: Token | undefined, dialect: Dialect): void {
   switch (text[token.start]) {
-    case '(': {
-      const isJsonObject =
-        dialect === 'postgres' && before?.kind === 'word' && /^json_object(?:agg)?$/i.test(text.slice(before.start, before.end))
-      brackets.push({ isSubscript: false, isJsonObject })
+    case '(':
+      if (isWord(text, before, /^(?:IN|ANY|SOME)$/i)) brackets.push('list')
+      else brackets.push(dialect === 'postgres' && isWord(text, before, /^json_object(?:agg)?$/i) ? 'json object' : 'other')
       break
-    }
     case '[':
-      brackets.push({ isSubscript: before !== undefined && isOperandEnd(text, before), isJsonObject: false })
+      brackets.push(before !== undefined && isOperandEnd(text, before) ? 'subscript' : 'other')
       break
     case ')':
     case ']':
@@ -171,9 +175,13 @@ function trackBrackets(brackets: Bracket[], text: string, token: Token, before: 
   }
 }
 
+function isWord(text: string, token: Token | undefined, pattern: RegExp): boolean {
+  return token?.kind === 'word' && pattern.test(text.slice(token.start, token.end))
+}
+
 /** True if what ends with the token has elements, so that `[` behind it is a subscript. */
 function isOperandEnd(text: string, token: Token): boolean {
-  if (token.kind === 'word') return !/^array$/i.test(text.slice(token.start, token.end))
+  if (token.kind === 'word') return !isWord(text, token, /^array$/i)
   if (token.kind === 'symbol') return text[token.start] === ')' || text[token.start] === ']'
   return token.kind !== 'number'
 }

@@ -333,7 +333,6 @@ function read(text: string, dialect: Dialect): Statement {
   const uses: number[] = []
   const positions: number[] = []
   const listed = new Set<number>()
-  const lists = new ListReader(text)
   const firstWords: string[] = []
   let isBegin = true
   let highest = 0
@@ -352,9 +351,8 @@ function read(text: string, dialect: Dialect): Statement {
       positions.push(token.start)
       output += text.slice(copied, token.start) + (dialect === 'sqlite' ? '?' : `$${index + 1}`)
       copied = token.end
-      if (lists.isElement) listed.add(index)
+      if (token.isInList) listed.add(index)
     }
-    lists.read(token)
   }
 
   /** The index of a parameter's value; −1 for `$0`, which is none. */
@@ -396,39 +394,4 @@ function firstUnused(uses: readonly number[], count: number): number {
   const used = new Set(uses)
   for (let i = 0; i < count; i++) if (!used.has(i)) return i
   return -1
-}
-
-/** Follows the parentheses of `IN (…)` and `ANY (…)`. */
-class ListReader {
-  readonly #text: string
-  /** For each open parenthesis, whether it is that of a list. */
-  readonly #open: boolean[] = []
-  #before: Token | undefined
-
-  constructor(text: string) {
-    this.#text = text
-  }
-
-  /** True if what comes next is an element of a list. */
-  get isElement(): boolean {
-    const symbol = this.#before?.kind === 'symbol' ? this.#text[this.#before.start] : undefined
-    return this.#open.at(-1) === true && (symbol === '(' || symbol === ',')
-  }
-
-  read(token: Token): void {
-    if (token.kind === 'word') {
-      // IN (SELECT …) is no list.
-      if (this.#open.at(-1) === true && this.isElement && /^(?:SELECT|WITH|VALUES)$/i.test(this.#wordOf(token)))
-        this.#open[this.#open.length - 1] = false
-    } else if (token.kind === 'symbol') {
-      const symbol = this.#text[token.start]
-      if (symbol === '(') this.#open.push(this.#before?.kind === 'word' && /^(?:IN|ANY|SOME)$/i.test(this.#wordOf(this.#before)))
-      else if (symbol === ')') this.#open.pop()
-    }
-    this.#before = token
-  }
-
-  #wordOf({ start, end }: Token): string {
-    return this.#text.slice(start, end)
-  }
 }

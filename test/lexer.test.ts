@@ -33,6 +33,15 @@ describe('Tokens', () => {
     ])
   })
 
+  test('know whether they begin an element of a list', () => {
+    const text = 'a IN (1, $1 + $2) AND b = ANY (/* c */ $3) AND c IN (SELECT d, $4) AND e = ANY (ARRAY[$5, $6]) AND f($7)'
+    const inList = [...tokens(text, 'postgres')].filter(({ kind, isInList }) => kind === 'positional' && isInList)
+    assert.deepEqual(
+      inList.map(({ start, end }) => text.slice(start, end)),
+      ['$1', '$3']
+    )
+  })
+
   for (const [title, text, sqlite, postgres] of [
     ['backticks', '`a b`', ['name `a b`'], ['symbol `', 'word a', 'word b', 'symbol `']],
     ['brackets', '[a b]', ['name [a b]'], ['symbol [', 'word a', 'word b', 'symbol ]']],
