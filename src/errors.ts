@@ -200,6 +200,11 @@ export function asLostCommit(error: unknown): unknown {
   )
 }
 
+/** The error for what the caller gave. */
+export function invalidParameter(message: string, details?: ErrorDetails): DatabaseError {
+  return new DatabaseError('invalid_parameter', message, details)
+}
+
 /** The error for a use after close(). */
 export function closedError(): DatabaseError {
   return new DatabaseError('closed', 'The database was closed; make a new one with createDatabase().')

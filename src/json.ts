@@ -1,5 +1,5 @@
 import { isArrayBufferView, isBoxedPrimitive, isDate, isMap, isNativeError, isPromise, isRegExp, isSet } from 'node:util/types'
-import { DatabaseError, type ErrorCode } from './errors.ts'
+import { DatabaseError, type ErrorCode, invalidParameter } from './errors.ts'
 
 /** Deeper values could overflow the stack of `JSON.stringify`, whose limit depends on the machine. */
 export const MAX_LEVELS = 1000
@@ -31,10 +31,7 @@ const JSON_ESCAPES = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
 export function toJsonText(value: unknown, place: string): string {
   const text = toJson(value, place, 'invalid_parameter')
   if (!JSON_ESCAPES.test(text)) return text
-  throw new DatabaseError(
-    'invalid_parameter',
-    `${place} has a text with a NUL character or half of a surrogate pair in it, which JSONB cannot hold.`
-  )
+  throw invalidParameter(`${place} has a text with a NUL character or half of a surrogate pair in it, which JSONB cannot hold.`)
 }
 
 /** What is checked against, and what the error says. */

@@ -1,5 +1,5 @@
 import type { Dialect } from './adapter.ts'
-import { DatabaseError } from './errors.ts'
+import { invalidParameter } from './errors.ts'
 import { toJsonText } from './json.ts'
 
 /** A registered symbol, so that a fragment made by another copy of the package is a fragment here. */
@@ -59,8 +59,7 @@ export class Sql {
 
   /** Throws `invalid_parameter`: a string would lose the values. */
   toString(): string {
-    throw new DatabaseError(
-      'invalid_parameter',
+    throw invalidParameter(
       'A sql fragment was turned into a string, which would lose its values. Put it into a template: sql`… ${fragment}`; join several with ' +
         'sql.join(fragments, sql`, `).'
     )
@@ -73,8 +72,7 @@ export class Sql {
 
   /** Throws `invalid_parameter`: a fragment is SQL and not a value. */
   toJSON(): never {
-    throw new DatabaseError(
-      'invalid_parameter',
+    throw invalidParameter(
       'A sql fragment stands where a value belongs. Put it into a template: sql`… ${fragment}`; join several with sql.join(fragments, sql`, `).'
     )
   }
@@ -117,7 +115,7 @@ function contentOf(fragment: Sql, dialect: Dialect): Content {
     const piece = content.dialects[dialect]
     if (isSql(piece)) content = piece[CONTENT]
     else if (typeof piece === 'string') return { strings: [piece], values: [] }
-    else throw new DatabaseError('invalid_parameter', `sql.dialect() has no piece for ${dialect}; give one for each: { sqlite, postgres }.`)
+    else throw invalidParameter(`sql.dialect() has no piece for ${dialect}; give one for each: { sqlite, postgres }.`)
   }
   return content
 }
@@ -194,17 +192,11 @@ export interface SqlTag {
 
 function template(strings: TemplateStringsArray, ...values: readonly unknown[]): Sql {
   if (!Array.isArray(strings) || strings.length !== values.length + 1) {
-    throw new DatabaseError(
-      'invalid_parameter',
-      'sql is a template tag: write sql`SELECT 1`, or pass the string itself where SQL is expected.'
-    )
+    throw invalidParameter('sql is a template tag: write sql`SELECT 1`, or pass the string itself where SQL is expected.')
   }
   // JavaScript makes undefined of a part with an escape that it does not have.
   if (strings.includes(undefined as never)) {
-    throw new DatabaseError(
-      'invalid_parameter',
-      'The sql template has an invalid escape, such as \\u without digits; write a backslash as \\\\.'
-    )
+    throw invalidParameter('The sql template has an invalid escape, such as \\u without digits; write a backslash as \\\\.')
   }
   return new Sql({ strings, values }, values.some(isSql) ? undefined : strings)
 }
@@ -214,10 +206,10 @@ function text(piece: string): Sql {
 }
 
 function id(...names: readonly string[]): Sql {
-  if (names.length === 0) throw new DatabaseError('invalid_parameter', 'sql.id() expects a name.')
+  if (names.length === 0) throw invalidParameter('sql.id() expects a name.')
   for (const name of names) {
     if (typeof name !== 'string' || name === '' || name.includes('\0')) {
-      throw new DatabaseError('invalid_parameter', 'sql.id() expects names that are not empty and have no NUL character.')
+      throw invalidParameter('sql.id() expects names that are not empty and have no NUL character.')
     }
   }
   return text(names.map(name => `"${name.replaceAll('"', '""')}"`).join('.'))
@@ -225,8 +217,7 @@ function id(...names: readonly string[]): Sql {
 
 function list(values: readonly unknown[]): Sql {
   if (!Array.isArray(values) || values.length === 0) {
-    throw new DatabaseError(
-      'invalid_parameter',
+    throw invalidParameter(
       'sql.list() expects an array with at least one value: SQL has no empty list. Leave the condition out when there is none.'
     )
   }
@@ -235,17 +226,13 @@ function list(values: readonly unknown[]): Sql {
 
 function join(fragments: readonly Sql[], separator: Sql): Sql {
   if (!Array.isArray(fragments) || !fragments.every(isSql)) {
-    throw new DatabaseError('invalid_parameter', 'sql.join() expects an array of sql fragments; for values use sql.list().')
+    throw invalidParameter('sql.join() expects an array of sql fragments; for values use sql.list().')
   }
   if (!isSql(separator)) {
-    throw new DatabaseError(
-      'invalid_parameter',
-      `sql.join() expects the separator as a sql fragment, such as sql\` AND \`; got ${typeof separator}.`
-    )
+    throw invalidParameter(`sql.join() expects the separator as a sql fragment, such as sql\` AND \`; got ${typeof separator}.`)
   }
   if (fragments.length === 0) {
-    throw new DatabaseError(
-      'invalid_parameter',
+    throw invalidParameter(
       'sql.join() expects at least one fragment. Where there may be no condition, begin with one that holds: sql.join([sql`TRUE`, ...conditions], sql` AND `).'
     )
   }
@@ -259,7 +246,7 @@ function json(value: unknown): Sql {
 
 function unsafe(piece: string): Sql {
   if (typeof piece !== 'string') {
-    throw new DatabaseError('invalid_parameter', `sql.unsafe() expects a string, got ${typeof piece}.`)
+    throw invalidParameter(`sql.unsafe() expects a string, got ${typeof piece}.`)
   }
   return text(piece)
 }
@@ -287,10 +274,7 @@ function strftime(format: string, time: Sql, modifier: Sql = text('')): Sql {
 function timeOf(time: Date | Sql, call: string): { sqlite: Sql; postgres: Sql } {
   if (isSql(time)) return { sqlite: time, postgres: template`CAST(${time} AS TIMESTAMPTZ)` }
   if (Object.prototype.toString.call(time) !== '[object Date]') {
-    throw new DatabaseError(
-      'invalid_parameter',
-      `sql.${call}() expects a Date or a sql fragment, such as sql\`written\`; got ${typeof time}.`
-    )
+    throw invalidParameter(`sql.${call}() expects a Date or a sql fragment, such as sql\`written\`; got ${typeof time}.`)
   }
   const value = parameter(time)
   return { sqlite: value, postgres: template`CAST(${value} AS TIMESTAMPTZ)` }
@@ -312,8 +296,7 @@ function secondsOf(by: TimeShift): Sql {
   const parts = Object.entries(typeof by === 'object' && by !== null ? by : {}).filter(([, amount]) => amount !== undefined)
   const isKnown = parts.every(([unit, amount]) => Object.hasOwn(SECONDS, unit) && (isSql(amount) || Number.isFinite(amount)))
   if (parts.length === 0 || !isKnown) {
-    throw new DatabaseError(
-      'invalid_parameter',
+    throw invalidParameter(
       'sql.shift() expects an object with days, hours, minutes or seconds, each a number or a sql fragment: sql.shift(sql.now, { days: -7 }).'
     )
   }

@@ -3,7 +3,7 @@
  * placeholders; all else stays as it is. Statements are cached by their text.
  */
 import type { BoundStatement, BoundValue, Dialect } from './adapter.ts'
-import { DatabaseError } from './errors.ts'
+import { DatabaseError, invalidParameter } from './errors.ts'
 import { controlsTransaction, MAX_FIRST_WORDS, statementsOf, type Token, tokens } from './lexer.ts'
 import { flatten, isSql, type Sql } from './sql.ts'
 import { encode, nameOf } from './values.ts'
@@ -77,10 +77,10 @@ export function bind(query: Query, parameters: QueryParameters | undefined, dial
     return boundOf(statement, valuesFor(statement, parameters), dialect, parameters)
   }
   if (!isSql(query)) {
-    throw new DatabaseError('invalid_parameter', `Expected SQL as a string or a sql\`…\` template, got ${describeWrong(query)}.`)
+    throw invalidParameter(`Expected SQL as a string or a sql\`…\` template, got ${describeWrong(query)}.`)
   }
   if (parameters !== undefined) {
-    throw new DatabaseError('invalid_parameter', 'A sql`…` template carries its own values; leave the parameters out.')
+    throw invalidParameter('A sql`…` template carries its own values; leave the parameters out.')
   }
   return bindTemplate(query, dialect)
 }
@@ -109,8 +109,7 @@ function controlError(word: string, sql: string): DatabaseError {
 }
 
 function arrayInList(statement: Statement, index: number): DatabaseError {
-  return new DatabaseError(
-    'invalid_parameter',
+  return invalidParameter(
     `Parameter ${nameOf(statement, index)} is an array, which would be one value of the list. For a list of any length use a template: ` +
       'sql`… IN (${sql.list(values)})`.'
   )
@@ -137,8 +136,7 @@ function bindTemplate(query: Sql, dialect: Dialect): BoundStatement {
     statement.positions.length === positions.length &&
     positions.every((position, i) => position === statement.positions[i])
   if (!areItsOwn) {
-    throw new DatabaseError(
-      'invalid_parameter',
+    throw invalidParameter(
       statement.names === undefined
         ? 'A value of this sql`…` template stands inside a string or a comment, or its text has a $1 of its own. ' +
             'Put values outside of quotes, and let the template number them.'
@@ -154,7 +152,7 @@ function bindTemplate(query: Sql, dialect: Dialect): BoundStatement {
 function assertDefined(values: readonly unknown[]): void {
   const at = values.indexOf(undefined)
   if (at !== -1) {
-    throw new DatabaseError('invalid_parameter', `Parameter \${…} number ${at + 1} of the template is undefined; for SQL NULL give null.`)
+    throw invalidParameter(`Parameter \${…} number ${at + 1} of the template is undefined; for SQL NULL give null.`)
   }
 }
 
@@ -164,11 +162,10 @@ function valuesFor(statement: Statement, parameters: QueryParameters | undefined
   const { names, count } = statement
   if (parameters === undefined) {
     if (count === 0) return NONE
-    throw new DatabaseError('invalid_parameter', `The statement has ${describeParameters(statement)}, but no parameters were given.`)
+    throw invalidParameter(`The statement has ${describeParameters(statement)}, but no parameters were given.`)
   }
   if (typeof parameters !== 'object' || parameters === null) {
-    throw new DatabaseError(
-      'invalid_parameter',
+    throw invalidParameter(
       `Expected the parameters as an array for $1 or an object for :name, got ${parameters === null ? 'null' : typeof parameters}.`
     )
   }
@@ -179,8 +176,7 @@ function positionalValues(statement: Statement, parameters: QueryParameters): re
   const { count, unused } = statement
   if (!Array.isArray(parameters)) {
     if (count === 0 && Object.keys(parameters).length === 0) return NONE
-    throw new DatabaseError(
-      'invalid_parameter',
+    throw invalidParameter(
       count === 0
         ? `The statement has no parameters, but :${Object.keys(parameters)[0]} was given.`
         : 'The statement uses $1, so its parameters must be an array, but an object was given.'
@@ -188,7 +184,7 @@ function positionalValues(statement: Statement, parameters: QueryParameters): re
   }
   if (parameters.length !== count) throw wrongNumber(statement, parameters.length)
   if (unused !== -1) {
-    throw new DatabaseError('invalid_parameter', `The statement uses $${count} but not $${unused + 1}; number its parameters without gaps.`)
+    throw invalidParameter(`The statement uses $${count} but not $${unused + 1}; number its parameters without gaps.`)
   }
   return parameters
 }
@@ -197,24 +193,20 @@ function wrongNumber(statement: Statement, given: number): DatabaseError {
   const { count } = statement
   const unexpected = given - count
   const problem = unexpected < 0 ? `$${given + 1} is missing` : `${unexpected} unexpected parameter${unexpected === 1 ? '' : 's'}`
-  return new DatabaseError(
-    'invalid_parameter',
+  return invalidParameter(
     `The statement has ${describeParameters(statement)}, but ${given} ${given === 1 ? 'was' : 'were'} given: ${problem}.${count === 0 ? ' A parameter is written $1 or :name, outside of quotes.' : ''}`
   )
 }
 
 function namedValues(names: readonly string[], parameters: Readonly<Record<string, unknown>>): readonly unknown[] {
   if (Array.isArray(parameters)) {
-    throw new DatabaseError(
-      'invalid_parameter',
-      `The statement uses :${names[0]}, so its parameters must be an object, but an array was given.`
-    )
+    throw invalidParameter(`The statement uses :${names[0]}, so its parameters must be an object, but an array was given.`)
   }
   const values: unknown[] = new Array(names.length)
   for (let i = 0; i < names.length; i++) {
     const name = names[i] as string
     if (!Object.hasOwn(parameters, name)) {
-      throw new DatabaseError('invalid_parameter', `Parameter :${name} is missing; given: ${listNames(parameters)}.`)
+      throw invalidParameter(`Parameter :${name} is missing; given: ${listNames(parameters)}.`)
     }
     values[i] = parameters[name]
   }
@@ -222,10 +214,7 @@ function namedValues(names: readonly string[], parameters: Readonly<Record<strin
   if (given.length !== names.length) {
     const known = new Set(names)
     const unexpected = given.find(name => !known.has(name))
-    throw new DatabaseError(
-      'invalid_parameter',
-      `Unexpected parameter :${unexpected}; the statement uses ${names.map(name => `:${name}`).join(', ')}.`
-    )
+    throw invalidParameter(`Unexpected parameter :${unexpected}; the statement uses ${names.map(name => `:${name}`).join(', ')}.`)
   }
   return values
 }
@@ -247,22 +236,18 @@ function listNames(parameters: object): string {
  */
 export function scriptOf(script: Query, dialect: Dialect): string {
   if (typeof script !== 'string' && !isSql(script)) {
-    throw new DatabaseError(
-      'invalid_parameter',
-      `exec() expects a script as a string or a sql\`…\` template, got ${describeWrong(script)}.`
-    )
+    throw invalidParameter(`exec() expects a script as a string or a sql\`…\` template, got ${describeWrong(script)}.`)
   }
   const flat = typeof script === 'string' ? { text: script, values: NONE } : flatten(script, dialect)
   const { text } = flat
   if (flat.values.length > 0) {
-    throw new DatabaseError('invalid_parameter', 'exec() takes a template without values; use run() for one statement, or batch().', {
+    throw invalidParameter('exec() takes a template without values; use run() for one statement, or batch().', {
       sql: text
     })
   }
   const { names, count } = read(text, dialect)
   if (count > 0) {
-    throw new DatabaseError(
-      'invalid_parameter',
+    throw invalidParameter(
       `exec() takes no parameters, but the script has ${names ? `:${names[0]}` : '$1'}; use run() for one statement.`,
       { sql: text }
     )
@@ -279,8 +264,7 @@ export function scriptOf(script: Query, dialect: Dialect): string {
  */
 function checkText(text: string): void {
   const at = text.indexOf('\0')
-  if (at !== -1)
-    throw new DatabaseError('invalid_parameter', `The SQL has a NUL character at position ${at + 1}; pass such data as a Buffer parameter.`)
+  if (at !== -1) throw invalidParameter(`The SQL has a NUL character at position ${at + 1}; pass such data as a Buffer parameter.`)
 }
 
 // Words of a statement, for the messages of errors ----------------------------------------------------------------
@@ -369,12 +353,12 @@ function read(text: string, dialect: Dialect): Statement {
 
   const [firstName] = names.keys()
   if (highest > 0 && firstName !== undefined) {
-    throw new DatabaseError('invalid_parameter', `The statement mixes $${highest} and :${firstName}; use one kind of parameter.`, {
+    throw invalidParameter(`The statement mixes $${highest} and :${firstName}; use one kind of parameter.`, {
       sql: text
     })
   }
   if (highest > MAX_PARAMETERS || names.size > MAX_PARAMETERS) {
-    throw new DatabaseError('invalid_parameter', `A statement can have ${MAX_PARAMETERS} parameters at most.`, { sql: text })
+    throw invalidParameter(`A statement can have ${MAX_PARAMETERS} parameters at most.`, { sql: text })
   }
   return {
     text: output + text.slice(copied),

@@ -1,6 +1,6 @@
 /** Transactions on any adapter: their options, their attempts, what is refused in them, and their savepoints. */
 import type { Adapter, BoundStatement, Dialect, Executor, Row, RunResult, Session, TransactionOptions } from './adapter.ts'
-import { atCaller, DatabaseError, withStatement } from './errors.ts'
+import { atCaller, DatabaseError, invalidParameter, withStatement } from './errors.ts'
 import { runInScope } from './scope.ts'
 
 const ISOLATIONS: readonly unknown[] = [undefined, 'read committed', 'repeatable read', 'serializable']
@@ -13,26 +13,25 @@ const OPTIONS: readonly string[] = ['isolation', 'readOnly', 'retries']
  */
 export function checkTransaction(body: unknown, options: TransactionOptions): void {
   if (typeof body !== 'function') {
-    throw new DatabaseError('invalid_parameter', `transaction() expects a function of the transaction's handle, got ${typeof body}.`)
+    throw invalidParameter(`transaction() expects a function of the transaction's handle, got ${typeof body}.`)
   }
   if (typeof options !== 'object' || options === null) {
-    throw new DatabaseError('invalid_parameter', 'transaction() expects its options as an object.')
+    throw invalidParameter('transaction() expects its options as an object.')
   }
   const unknown = Object.keys(options).find(name => !OPTIONS.includes(name))
   if (unknown !== undefined) {
-    throw new DatabaseError('invalid_parameter', `transaction() has no option "${unknown}"; it has ${OPTIONS.join(', ')}.`)
+    throw invalidParameter(`transaction() has no option "${unknown}"; it has ${OPTIONS.join(', ')}.`)
   }
   if (!ISOLATIONS.includes(options.isolation)) {
-    throw new DatabaseError(
-      'invalid_parameter',
+    throw invalidParameter(
       `transaction() expects isolation to be 'read committed', 'repeatable read' or 'serializable', got ${JSON.stringify(options.isolation)}.`
     )
   }
   if (options.readOnly !== undefined && typeof options.readOnly !== 'boolean') {
-    throw new DatabaseError('invalid_parameter', 'transaction() expects readOnly to be true or false.')
+    throw invalidParameter('transaction() expects readOnly to be true or false.')
   }
   if (options.retries !== undefined && !(Number.isInteger(options.retries) && options.retries >= 0)) {
-    throw new DatabaseError('invalid_parameter', 'transaction() expects retries to be a whole number from 0.')
+    throw invalidParameter('transaction() expects retries to be a whole number from 0.')
   }
 }
 

@@ -1,4 +1,4 @@
-import { atCaller, DatabaseError } from './errors.ts'
+import { atCaller, type DatabaseError, invalidParameter } from './errors.ts'
 import type { Runner } from './execute.ts'
 import { nearestTo } from './nearest.ts'
 import { callQuery } from './queries.ts'
@@ -95,5 +95,5 @@ function checkField(field: (typeof FIELDS)[number], value: unknown): void {
 }
 
 function fail(problem: string): DatabaseError {
-  return new DatabaseError('invalid_parameter', `saveUser() ${problem}.`)
+  return invalidParameter(`saveUser() ${problem}.`)
 }

@@ -4,7 +4,7 @@
  */
 import { isDate, isUint8Array } from 'node:util/types'
 import type { BoundValue, Dialect } from './adapter.ts'
-import { DatabaseError } from './errors.ts'
+import { type DatabaseError, invalidParameter } from './errors.ts'
 import { isPlainObject, toJsonText } from './json.ts'
 import { isSql } from './sql.ts'
 
@@ -105,7 +105,7 @@ function checkText(value: string, place: Place, i: number): void {
 }
 
 function refuse(place: Place, i: number, problem: string): DatabaseError {
-  return new DatabaseError('invalid_parameter', `Parameter ${nameOf(place, i)} ${problem}.`)
+  return invalidParameter(`Parameter ${nameOf(place, i)} ${problem}.`)
 }
 /** An integer as JavaScript's number where that is exact, else as BigInt. */
 export function toInteger(value: bigint): number | bigint {
