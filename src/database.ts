@@ -1,7 +1,7 @@
 /** From settings to a driver, opened once, on first use. */
 import type { Adapter, BoundStatement, Dialect, Row, RunResult, Session, TransactionOptions } from './adapter.ts'
 import { type DatabaseConfig, DEFAULT_TIMEOUTS, readSettings, type Settings } from './config.ts'
-import { atCaller, DatabaseError } from './errors.ts'
+import { DatabaseError, rethrowAtCaller } from './errors.ts'
 import { executeBatch } from './execute.ts'
 import { BaseHandle, type Database, DatabaseHandle, type Handle, type OpeningAdapter } from './handle.ts'
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
@@ -144,10 +144,6 @@ class AdapterOnFirstUse implements OpeningAdapter {
   async #afterOpening<T>(work: (driver: Adapter) => T | Promise<T>): Promise<T> {
     return work(this.#driver ?? (await this.open().catch(rethrowAtCaller)))
   }
-}
-
-function rethrowAtCaller(error: unknown): never {
-  throw atCaller(error)
 }
 
 /** Loads the driver on demand, so you only install the package you use. */

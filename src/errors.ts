@@ -180,6 +180,11 @@ export function atCaller<E>(error: E): E {
   return error
 }
 
+/** `atCaller` for a promise's `catch`. */
+export function rethrowAtCaller(error: unknown): never {
+  throw atCaller(error)
+}
+
 /** The same error for another call, with a stack and a statement of its own. */
 export function copyOf(error: unknown): unknown {
   if (!(error instanceof DatabaseError)) return error

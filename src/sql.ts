@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import type { Dialect } from './adapter.ts'
 import { invalidParameter } from './errors.ts'
 import { toJsonText } from './json.ts'
@@ -14,6 +15,9 @@ interface Content {
   /** What stands in place of `strings` and `values`, by dialect: a fragment or SQL. */
   readonly dialects?: { readonly [D in Dialect]: unknown } | undefined
 }
+
+/** What to do with a fragment instead. */
+const WAY_OUT = 'Put it into a template: sql`… ${fragment}`; join several with sql.join(fragments, sql`, `).'
 
 /** SQL with `$1`, `$2` … in order, and the values for them. */
 export interface FlatSql {
@@ -59,10 +63,7 @@ export class Sql {
 
   /** Throws `invalid_parameter`: a string would lose the values. */
   toString(): string {
-    throw invalidParameter(
-      'A sql fragment was turned into a string, which would lose its values. Put it into a template: sql`… ${fragment}`; join several with ' +
-        'sql.join(fragments, sql`, `).'
-    )
+    throw invalidParameter(`A sql fragment was turned into a string, which would lose its values. ${WAY_OUT}`)
   }
 
   /** Throws `invalid_parameter`, as `toString` does. */
@@ -72,9 +73,7 @@ export class Sql {
 
   /** Throws `invalid_parameter`: a fragment is SQL and not a value. */
   toJSON(): never {
-    throw invalidParameter(
-      'A sql fragment stands where a value belongs. Put it into a template: sql`… ${fragment}`; join several with sql.join(fragments, sql`, `).'
-    )
+    throw invalidParameter(`A sql fragment stands where a value belongs. ${WAY_OUT}`)
   }
 }
 
@@ -272,12 +271,11 @@ function strftime(format: string, time: Sql, modifier: Sql = text('')): Sql {
 
 /** The time as a fragment. The cast gives a parameter its type in Postgres, and makes a TIMESTAMP a TIMESTAMPTZ. */
 function timeOf(time: Date | Sql, call: string): { sqlite: Sql; postgres: Sql } {
-  if (isSql(time)) return { sqlite: time, postgres: template`CAST(${time} AS TIMESTAMPTZ)` }
-  if (Object.prototype.toString.call(time) !== '[object Date]') {
+  if (!isSql(time) && !isDate(time)) {
     throw invalidParameter(`sql.${call}() expects a Date or a sql fragment, such as sql\`written\`; got ${typeof time}.`)
   }
-  const value = parameter(time)
-  return { sqlite: value, postgres: template`CAST(${value} AS TIMESTAMPTZ)` }
+  const fragment = isSql(time) ? time : parameter(time)
+  return { sqlite: fragment, postgres: template`CAST(${fragment} AS TIMESTAMPTZ)` }
 }
 
 const SECONDS = { days: 86_400, hours: 3600, minutes: 60, seconds: 1 } as const

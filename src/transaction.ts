@@ -1,6 +1,6 @@
 /** Transactions on any adapter: their options, their attempts, what is refused in them, and their savepoints. */
 import type { Adapter, BoundStatement, Dialect, Executor, Row, RunResult, Session, TransactionOptions } from './adapter.ts'
-import { atCaller, DatabaseError, invalidParameter, withStatement } from './errors.ts'
+import { DatabaseError, invalidParameter, rethrowAtCaller, withStatement } from './errors.ts'
 import { runInScope } from './scope.ts'
 
 const ISOLATIONS: readonly unknown[] = [undefined, 'read committed', 'repeatable read', 'serializable']
@@ -85,10 +85,6 @@ async function attempt<T>(
   } finally {
     limit.clear()
   }
-}
-
-function rethrowAtCaller(error: unknown): never {
-  throw atCaller(error)
 }
 
 /** What a transaction does, its savepoints included. */
