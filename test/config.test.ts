@@ -1055,6 +1055,11 @@ describe('URLs as services print them', () => {
     assertRefused('postgres://u@h/d?sslcert=/c.pem', {}, /"postgres\.key" is missing/)
   })
 
+  test('a parameter is checked also where a setting beats it', () => {
+    const url = 'postgres://u@h/d?pgbouncer=1'
+    assertRefused({ postgres: { enabled: true, connection: url, pooler: true } }, {}, /"pgbouncer".*true or false; got "1"/)
+  })
+
   test('pooler that is set beats pgbouncer', () => {
     const postgres = { enabled: true, connection: 'postgres://u@h/d?pgbouncer=true', pooler: false }
     assertSettings({ postgres }, {}, { pooler: false })
