@@ -45,10 +45,11 @@ const PARAMETERS = {
   target_session_attrs: oneOf('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
   pgbouncer: oneOf('true', 'false')
 } satisfies Record<string, Kind>
+
 /** Parameters that other tools put into their URLs, and what to write here. */
 const FOREIGN_PARAMETERS: Readonly<Record<string, (value: string) => string>> = {
-  schema: value => `write options=-c%20search_path%3D${encodeURIComponent(value || 'public')} instead`,
-  currentSchema: value => `write options=-c%20search_path%3D${encodeURIComponent(value || 'public')} instead`,
+  schema: asSearchPath,
+  currentSchema: asSearchPath,
   connection_limit: () => 'leave it out, and set "postgres.maxConnections"',
   pool_timeout: () => 'leave it out, and set "timeouts.acquire"',
   socket_timeout: () => 'leave it out, and set "timeouts.query"',
@@ -57,6 +58,10 @@ const FOREIGN_PARAMETERS: Readonly<Record<string, (value: string) => string>> = 
   sslidentity: () => 'write sslcert and sslkey instead',
   uselibpqcompat: () => 'leave it out: sslmode means what it says here',
   supa: () => 'leave it out'
+}
+
+function asSearchPath(schema: string): string {
+  return `write options=-c%20search_path%3D${encodeURIComponent(schema || 'public')} instead`
 }
 
 /** Userinfo reaches to the last @ before the path; there may be several hosts. */
