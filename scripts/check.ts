@@ -38,13 +38,27 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
   ['kvs/', [...ON_ADAPTER, 'json.ts', 'kvs/']],
   ['users.ts', [...ON_ADAPTER, 'nearest.ts']],
   ['transaction.ts', ['adapter.ts', 'errors.ts', 'scope.ts']],
-  ['handle.ts', [...ON_ADAPTER, 'kvs/', 'scope.ts', 'sql.ts', 'statement.ts', 'transaction.ts', 'users.ts']],
+  ['rebuild.ts', ON_ADAPTER],
+  ['migrations.ts', [...ON_ADAPTER, 'handle.ts', 'lexer.ts', 'rebuild.ts', 'statement.ts', 'transaction.ts']],
+  ['handle.ts', [...ON_ADAPTER, 'kvs/', 'migrations.ts', 'scope.ts', 'sql.ts', 'statement.ts', 'transaction.ts', 'users.ts']],
   ['drivers/sqlite/', [...DRIVER, 'drivers/sqlite/']],
   ['drivers/postgres/', [...DRIVER, 'drivers/postgres/']],
   ['database.ts', [...ON_ADAPTER, 'config.ts', 'handle.ts', 'kvs/', 'scope.ts', 'users.ts']],
   [
     'index.ts',
-    ['adapter.ts', 'config.ts', 'database.ts', 'errors.ts', 'handle.ts', 'kvs/', 'sql.ts', 'statement.ts', 'tracing.ts', 'users.ts']
+    [
+      'adapter.ts',
+      'config.ts',
+      'database.ts',
+      'errors.ts',
+      'handle.ts',
+      'kvs/',
+      'migrations.ts',
+      'sql.ts',
+      'statement.ts',
+      'tracing.ts',
+      'users.ts'
+    ]
   ],
   ['cli.ts', ['queries.ts']]
 ]

@@ -41,6 +41,15 @@ export interface TransactionOptions {
   retries?: number | undefined
 }
 
+/** What `Adapter.begin` gets. */
+export interface BeginOptions extends TransactionOptions {
+  /**
+   * SQLite: does not enforce foreign keys until the transaction has ended, so that a migration can rebuild tables.
+   * Other dialects ignore it.
+   */
+  rebuildsTables?: boolean | undefined
+}
+
 /**
  * A parameter's value as the driver binds it.
  *
@@ -101,7 +110,7 @@ export interface Adapter extends Executor {
    */
   readonly isInProcess?: boolean | undefined
   /** Begins a transaction. Of `options`, `retries` is handled by the caller. */
-  begin(options: TransactionOptions): Promise<Session>
+  begin(options: BeginOptions): Promise<Session>
   /**
    * Runs statements as one transaction and returns the rows of each. Without it, `begin()` and `query()` do the same.
    * Implement it where that saves round trips or commits.

@@ -1,5 +1,5 @@
 /** From settings to a driver, opened once, on first use. */
-import type { Adapter, BoundStatement, Dialect, Row, RunResult, Session, TransactionOptions } from './adapter.ts'
+import type { Adapter, BeginOptions, BoundStatement, Dialect, Row, RunResult, Session } from './adapter.ts'
 import { type DatabaseConfig, DEFAULT_TIMEOUTS, readSettings, type Settings } from './config.ts'
 import { DatabaseError, rethrowAtCaller } from './errors.ts'
 import { executeBatch } from './execute.ts'
@@ -131,7 +131,7 @@ class AdapterOnFirstUse implements OpeningAdapter {
     return this.#afterOpening(driver => driver.script(text))
   }
 
-  begin(options: TransactionOptions): Promise<Session> {
+  begin(options: BeginOptions): Promise<Session> {
     return this.#afterOpening(driver => driver.begin(options))
   }
 

@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'program_limit_exceeded'
   | 'feature_not_supported'
   | 'raise_exception'
+  | 'dependent_objects_still_exist'
   // How many rows came.
   | 'no_data_found'
   | 'too_many_rows'
@@ -38,6 +39,7 @@ export type ErrorCode =
   | 'invalid_value'
   // How handles and transactions were used.
   | 'wrong_handle'
+  | 'migration_mismatch'
   | 'closed'
   | 'active_sql_transaction'
   | 'in_failed_sql_transaction'

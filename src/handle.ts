@@ -6,6 +6,7 @@ import type { Adapter, BoundStatement, Dialect, Row, RunResult, TransactionOptio
 import { atCaller, closedError, DatabaseError } from './errors.ts'
 import { executeBatch, executeScript, executeStatement, maybeOneOf, oneOf, queryRows, type Runner, same, settle } from './execute.ts'
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
+import type { Migration, Transact } from './migrations.ts'
 import { assertOutside } from './scope.ts'
 import type { Sql } from './sql.ts'
 import { bind, type Query, type QueryParameters, scriptOf } from './statement.ts'
@@ -65,6 +66,19 @@ export interface Handle {
    * after the body has ended.
    */
   transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T>
+  /**
+   * Runs the migrations of a module that have not run in this database: in order, each in a transaction with its
+   * record. Any number of processes may call it at once. Inside a transaction it is `active_sql_transaction`.
+   *
+   * @param module the module's name; each has migrations of its own
+   * @returns the names of those that ran now
+   * @throws DatabaseError `migration_mismatch` when a migration was changed after it ran, is missing, or stands
+   *   before one that has run; else the code of the statement that failed
+   *
+   * @example
+   * await db.migrate('notes', migrations)
+   */
+  migrate(module: string, migrations: readonly Migration[]): Promise<string[]>
 }
 
 /** The handle of a transaction. */
@@ -134,6 +148,7 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   }
 
   abstract transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T>
+  abstract migrate(module: string, migrations: readonly Migration[]): Promise<string[]>
   /** @internal Fails when no call may be made now. */
   abstract assertUsable(): void
 
@@ -305,7 +320,11 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
   async transaction<T>(body: (tx: Transaction) => T | PromiseLike<T>, options: TransactionOptions = {}): Promise<T> {
     this.assertUsable()
     checkTransaction(body, options)
-    const work = this.#transaction(body, options)
+    return this.#untilDone(this.#transaction(body, options))
+  }
+
+  /** Lets `close()` wait for the work. */
+  async #untilDone<T>(work: Promise<T>): Promise<T> {
     this.#transactions.add(work)
     try {
       return await work
@@ -318,6 +337,25 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
     // The store's calls that were made before take effect before.
     if (this.stores.some(store => !store.isIdle)) await this.flush()
     return runTransaction(this.runner, options, this.#options.idleLimit, session => runBody(session, this.maxValueBytes, body))
+  }
+
+  async migrate(module: string, migrations: readonly Migration[]): Promise<string[]> {
+    this.assertUsable()
+    try {
+      return await this.#untilDone(this.#migrate(module, migrations))
+    } catch (error) {
+      throw atCaller(error)
+    }
+  }
+
+  async #migrate(module: string, migrations: readonly Migration[]): Promise<string[]> {
+    const { runner, maxValueBytes } = this
+    const { idleLimit } = this.#options
+    const transact: Transact = (options, body) =>
+      runTransaction(runner, options, idleLimit, session => runBody(session, maxValueBytes, tx => body(tx, session)))
+    // Loaded on demand, since most programs that run statements run no migrations.
+    const { migrateModule } = await import('./migrations.ts')
+    return migrateModule({ runner, transact, waitLimit: idleLimit }, module, migrations)
   }
 
   close(): Promise<void> {
@@ -390,5 +428,12 @@ class TransactionHandle extends BaseHandle<TransactionSession> implements Transa
     }
     if (this.stores.length > 0) await this.flush()
     return this.runner.savepoint(session => runBody(session, this.maxValueBytes, body))
+  }
+
+  async migrate(): Promise<never> {
+    throw new DatabaseError(
+      'active_sql_transaction',
+      'migrate() runs each migration in a transaction of its own; call it on the database, outside of transaction().'
+    )
   }
 }

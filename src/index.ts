@@ -1,5 +1,6 @@
 export type {
   Adapter,
+  BeginOptions,
   BoundStatement,
   BoundValue,
   Dialect,
@@ -17,6 +18,7 @@ export { DatabaseError, type ErrorCode } from './errors.ts'
 export type { BatchQuery, Database, Handle, Transaction } from './handle.ts'
 export type { Entry, KeyValueStore, ListOptions } from './kvs/kvs.ts'
 export type { Path } from './kvs/path.ts'
+export type { Migration } from './migrations.ts'
 export { type Sql, type SqlTag, sql, type TimeShift } from './sql.ts'
 export type { Query, QueryParameters } from './statement.ts'
 export type { QueryTrace } from './tracing.ts'

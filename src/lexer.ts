@@ -310,3 +310,24 @@ export function controlsTransaction([first, ...others]: readonly string[]): bool
       return false
   }
 }
+
+/** Returns the tables that DROP TABLE statements of a script name, without their schemas, as the script writes them. */
+export function droppedTablesOf(script: string, dialect: Dialect): string[] {
+  return statementsOf(script, dialect).flatMap(({ start, end, firstWords: [verb, object] }) => {
+    if (verb !== 'DROP' || object !== 'TABLE') return []
+    const statement = script.slice(start, end)
+    const texts = [...tokens(statement, dialect)]
+      .filter(({ kind }) => kind !== 'comment')
+      .map(token => statement.slice(token.start, token.end))
+    const rest = texts.slice(texts[2]?.toUpperCase() === 'IF' && texts[3]?.toUpperCase() === 'EXISTS' ? 4 : 2)
+    const [name = '', dot, qualified = ''] = rest
+    return [unquoted(dot === '.' ? qualified : name)]
+  })
+}
+
+/** A name without its quotes. */
+function unquoted(name: string): string {
+  const quote = name[0] as string
+  if (quote === '[') return name.slice(1, -1)
+  return quote === '"' || quote === '`' || quote === "'" ? name.slice(1, -1).replaceAll(quote + quote, quote) : name
+}

@@ -1,10 +1,33 @@
 // Made from sql/ by "npm run sql". Change it there.
 
 export const ownQueries = {
+  addMigration: {
+    call: 'run',
+    text: "INSERT INTO duolect_migrations (module, name, checksum, applied_on)\nVALUES (:module, :name, :checksum, :now)"
+  },
+  addSequence: {
+    call: 'run',
+    text: {
+      sqlite: "INSERT INTO sqlite_sequence (name, seq)\nSELECT :name, :largestId\nWHERE EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name)\n  AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = :name)"
+    }
+  },
   addValues: {
     call: 'all',
     text: {
       postgres: "INSERT INTO kvs (key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries (key, value)\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\"\nON CONFLICT (key) DO NOTHING\nRETURNING key"
+    }
+  },
+  countEnforcedForeignKeys: {
+    call: 'one',
+    text: {
+      sqlite: "SELECT foreign_keys AS count\nFROM pragma_foreign_keys"
+    }
+  },
+  countMigrationTables: {
+    call: 'one',
+    text: {
+      sqlite: "SELECT count(*) AS count\nFROM sqlite_master\nWHERE type = 'table' AND name = 'duolect_migrations'",
+      postgres: "SELECT (to_regclass('duolect_migrations') IS NOT NULL)::INTEGER AS count"
     }
   },
   countTables: {
@@ -12,6 +35,13 @@ export const ownQueries = {
     text: {
       sqlite: "SELECT count(*) AS count\nFROM sqlite_master\nWHERE type = 'table' AND name IN ('kvs', 'users')",
       postgres: "SELECT (to_regclass('kvs') IS NOT NULL)::INTEGER + (to_regclass('users') IS NOT NULL)::INTEGER AS count"
+    }
+  },
+  createMigrationTable: {
+    call: 'exec',
+    text: {
+      sqlite: "CREATE TABLE IF NOT EXISTS duolect_migrations (\n  module TEXT NOT NULL,\n  name TEXT NOT NULL,\n  checksum TEXT,\n  applied_on TIMESTAMP NOT NULL,\n  PRIMARY KEY (module, name)\n);",
+      postgres: "SELECT pg_advisory_xact_lock(2018110551);\nCREATE TABLE IF NOT EXISTS duolect_migrations (\n  module TEXT NOT NULL,\n  name TEXT NOT NULL,\n  checksum TEXT,\n  applied_on TIMESTAMPTZ NOT NULL,\n  PRIMARY KEY (module, name)\n);"
     }
   },
   createTables: {
@@ -33,10 +63,44 @@ export const ownQueries = {
       postgres: "SELECT key, value\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))\nORDER BY key COLLATE \"C\"\nFOR UPDATE"
     }
   },
+  findDanglingRows: {
+    call: 'all',
+    text: {
+      sqlite: "SELECT \"table\" AS child, parent, count(*) AS count\nFROM pragma_foreign_key_check\nGROUP BY 1, 2\nORDER BY 1, 2"
+    }
+  },
+  findForeignKeys: {
+    call: 'all',
+    text: {
+      sqlite: "SELECT DISTINCT children.name AS child, keys.\"table\" AS parent\nFROM sqlite_master AS children, pragma_foreign_key_list(children.name) AS keys\nWHERE children.type = 'table' AND lower(keys.\"table\") <> lower(children.name)"
+    }
+  },
+  findIndexesAndTriggers: {
+    call: 'all',
+    text: {
+      sqlite: "SELECT type, name, tbl_name AS \"tableName\", sql\nFROM sqlite_master\nWHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
+    }
+  },
   findLockedKeys: {
     call: 'all',
     text: {
       postgres: "WITH unlocked AS (\n  SELECT key\n  FROM kvs\n  WHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))\n  FOR UPDATE SKIP LOCKED\n)\nSELECT key\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON))) AND key NOT IN (SELECT key FROM unlocked)"
+    }
+  },
+  findMigrations: {
+    call: 'all',
+    text: "SELECT name, checksum\nFROM duolect_migrations\nWHERE module = :module"
+  },
+  findSequences: {
+    call: 'all',
+    text: {
+      sqlite: "SELECT name, seq AS \"largestId\"\nFROM sqlite_sequence"
+    }
+  },
+  findTables: {
+    call: 'all',
+    text: {
+      sqlite: "SELECT name\nFROM sqlite_master\nWHERE type = 'table'"
     }
   },
   findValue: {
@@ -62,6 +126,18 @@ export const ownQueries = {
     text: {
       sqlite: "SELECT key, value, modified_on AS \"modifiedOn\"\nFROM kvs\nWHERE key > :after AND key >= :prefix AND (:end IS NULL OR key < :end)\nORDER BY key\nLIMIT :limit",
       postgres: "SELECT key, value, modified_on AS \"modifiedOn\"\nFROM kvs\nWHERE key COLLATE \"C\" > :after AND key COLLATE \"C\" >= :prefix\n  AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)\nORDER BY key COLLATE \"C\"\nLIMIT :limit"
+    }
+  },
+  lockMigrations: {
+    call: 'all',
+    text: {
+      postgres: "SELECT pg_advisory_xact_lock(2018110551) IS NULL AS locked"
+    }
+  },
+  moveSequence: {
+    call: 'run',
+    text: {
+      sqlite: "UPDATE sqlite_sequence SET seq = max(seq, :largestId)\nWHERE name = :name"
     }
   },
   putValue: {

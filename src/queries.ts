@@ -21,6 +21,15 @@ interface QueryRows {
   listKeys: { key: string }
   listValues: { key: string; value: string | null; modifiedOn: Date | null }
   saveUser: object
+  countMigrationTables: { count: number }
+  findMigrations: { name: string; checksum: string | null }
+  lockMigrations: object
+  findForeignKeys: { child: string; parent: string }
+  countEnforcedForeignKeys: { count: number }
+  findDanglingRows: { child: string; parent: string; count: number }
+  findIndexesAndTriggers: { type: string; name: string; tableName: string; sql: string }
+  findTables: { name: string }
+  findSequences: { name: string; largestId: number | bigint }
 }
 
 type RowOf<N extends QueryName> = N extends keyof QueryRows ? QueryRows[N] : object

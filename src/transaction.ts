@@ -1,5 +1,5 @@
 /** Transactions on any adapter: their options, their attempts, what is refused in them, and their savepoints. */
-import type { Adapter, BoundStatement, Dialect, Executor, Row, RunResult, Session, TransactionOptions } from './adapter.ts'
+import type { Adapter, BeginOptions, BoundStatement, Dialect, Executor, Row, RunResult, Session, TransactionOptions } from './adapter.ts'
 import { DatabaseError, invalidParameter, rethrowAtCaller, withStatement } from './errors.ts'
 import { runInScope } from './scope.ts'
 
@@ -42,7 +42,7 @@ export function checkTransaction(body: unknown, options: TransactionOptions): vo
  */
 export async function runTransaction<T>(
   adapter: Adapter,
-  options: TransactionOptions,
+  options: BeginOptions,
   idleLimit: number,
   body: (session: TransactionSession) => Promise<T>
 ): Promise<T> {
@@ -62,7 +62,7 @@ function isWorthRepeating(error: unknown): boolean {
 
 async function attempt<T>(
   adapter: Adapter,
-  options: TransactionOptions,
+  options: BeginOptions,
   idleLimit: number,
   body: (session: TransactionSession) => Promise<T>
 ): Promise<T> {

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { after, afterEach, before, describe, test } from 'node:test'
 import pg from 'pg'
 import { type Pooler, startPgBouncer } from '../scripts/pgbouncer.ts'
-import { createDatabase, type Database, type DatabaseConfig, sql } from '../src/index.ts'
+import { createDatabase, type Database, type DatabaseConfig, type Handle, sql } from '../src/index.ts'
 import { failsWith } from './support/databases.ts'
 
 const WORKERS = 20
@@ -48,6 +48,18 @@ describe('Through PgBouncer with a pool of 3', () => {
     const starts = Array.from({ length: 8 }, () => open({ pooler: true }))
     await Promise.all(starts.map(db => db.get()))
     assert.deepEqual(await starts[0]?.all('SELECT key FROM kvs'), [])
+  })
+
+  test('migrations of 8 handles at once run once each', async () => {
+    const script = 'CREATE TABLE migrated (id INTEGER)'
+    const migrations = [
+      { name: '0001', sqlite: script, postgres: script },
+      { name: '0002', step: (tx: Handle) => tx.run('INSERT INTO migrated VALUES (1)') }
+    ]
+    const starts = Array.from({ length: 8 }, () => open({ pooler: true }))
+    const ran = await Promise.all(starts.map(db => db.migrate('pooled', migrations)))
+    assert.deepEqual(ran.flat().sort(), ['0001', '0002'])
+    assert.deepEqual(await starts[0]?.all('SELECT id FROM migrated'), [{ id: 1 }])
   })
 
   test(`2000 operations of ${WORKERS} workers give right results and no error`, async () => {

@@ -17,6 +17,7 @@ export const CODES: Readonly<Record<string, ErrorCode>> = {
   '3F000': 'undefined_object',
   '3B001': 'undefined_object',
   '42702': 'ambiguous_column',
+  '2BP01': 'dependent_objects_still_exist',
   '42P07': 'duplicate_table',
   '42701': 'duplicate_column',
   '42710': 'duplicate_object',

@@ -15,11 +15,11 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import {
   type Adapter,
+  type BeginOptions,
   type BoundStatement,
   type Row,
   type RunResult,
   type Session,
-  type TransactionOptions,
   transactionControlError
 } from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
@@ -212,7 +212,7 @@ class SqliteDriver implements Adapter {
     }
   }
 
-  async begin({ readOnly = false }: TransactionOptions): Promise<Session> {
+  async begin({ readOnly = false, rebuildsTables = false }: BeginOptions): Promise<Session> {
     if (readOnly && this.#openReader !== undefined) {
       const connection = await this.#borrowReader()
       try {
@@ -226,12 +226,21 @@ class SqliteDriver implements Adapter {
     const writer = this.#writer
     const release = await this.#queue.exclusive()
     try {
+      // SQLite ignores this PRAGMA inside a transaction.
+      if (rebuildsTables) writer.exec('PRAGMA foreign_keys = OFF')
       await whenUnlocked(this.#settings.timeouts.lock, () => (readOnly ? writer.exec('BEGIN') : writer.begin()))
       writer.forgetOldSchema()
     } catch (error) {
       if (writer.inTransaction) writer.exec('ROLLBACK')
+      if (rebuildsTables) writer.exec('PRAGMA foreign_keys = ON')
       release()
       throw sqliteError(error)
+    }
+    if (rebuildsTables) {
+      return new SqliteSession(writer, this.#clock, () => {
+        writer.exec('PRAGMA foreign_keys = ON')
+        release()
+      })
     }
     if (!readOnly) return new SqliteSession(writer, this.#clock, release)
     writer.exec('PRAGMA query_only = ON')
