@@ -66,7 +66,7 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
 /** Packages that a file may import; Node's own modules are free. */
 const PACKAGES: readonly (readonly [file: string, name: string])[] = [
   ['kvs/path.ts', 'json-pointer'],
-  ['drivers/sqlite/driver.ts', 'better-sqlite3'],
+  ['drivers/sqlite/better-sqlite3.ts', 'better-sqlite3'],
   ['drivers/postgres/driver.ts', 'pg']
 ]
 

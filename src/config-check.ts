@@ -38,6 +38,10 @@ const COUNT = wholeNumber('a whole number', 1, 10_000)
 /** The longest that a timer of Node can wait. */
 const MILLISECONDS = wholeNumber('milliseconds as a whole number', 0, 2_147_483_647)
 const BYTES = wholeNumber('bytes as a whole number', 1, 268_435_456)
+const DRIVER: Kind = {
+  expected: "'better-sqlite3' or 'node:sqlite'",
+  accepts: value => value === 'better-sqlite3' || value === 'node:sqlite'
+}
 const DURABILITY: Kind = { expected: "'full' or 'normal'", accepts: value => value === 'full' || value === 'normal' }
 
 /** How the connection is encrypted, and what of the server is verified. */
@@ -128,6 +132,7 @@ const SETTINGS: Kinds = {
   dataDir: PATH,
   sqlite: {
     location: FILE,
+    driver: DRIVER,
     durability: DURABILITY,
     readOnly: BOOLEAN,
     pragmas: Object.fromEntries(PRAGMAS.map(name => [name, PRAGMA]))

@@ -16,6 +16,11 @@ export interface DatabaseConfig {
         /** The database's file, or `:memory:`. @default `${dataDir}/db.sqlite` */
         location?: string | undefined
         /**
+         * The package to use; without it, better-sqlite3 where it is installed and works, else `node:sqlite` (Node.js 24
+         * and newer, Bun, Deno).
+         */
+        driver?: SqlitePackage | undefined
+        /**
          * `full` syncs each commit to the disk. `normal` is faster and may lose the last commits at a power
          * cut, but never corrupts the file.
          * @default 'full'
@@ -98,6 +103,9 @@ export interface DatabaseConfig {
     | undefined
 }
 
+/** The packages that the SQLite driver works with. */
+export type SqlitePackage = 'better-sqlite3' | 'node:sqlite'
+
 /** Milliseconds; 0 is no limit. */
 export interface Timeouts {
   readonly connect: number
@@ -115,6 +123,8 @@ export interface SqliteSettings extends CommonSettings {
   readonly dialect: 'sqlite'
   /** An absolute path, or `:memory:`. */
   readonly location: string
+  /** Undefined for the first one that works. */
+  readonly driver: SqlitePackage | undefined
   readonly durability: 'full' | 'normal'
   readonly isReadOnly: boolean
   readonly pragmas: Readonly<Record<string, string>>
@@ -235,6 +245,7 @@ function sqliteSettings(given: DatabaseConfig, env: Environment, common: CommonS
   return {
     dialect: 'sqlite',
     location: location === ':memory:' ? location : resolve(location),
+    driver: given.sqlite?.driver,
     durability: given.sqlite?.durability || 'full',
     isReadOnly: given.sqlite?.readOnly ?? false,
     pragmas: pragmasOf(given.sqlite?.pragmas),

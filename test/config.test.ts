@@ -35,6 +35,7 @@ describe('Defaults', () => {
     assert.deepEqual(read(undefined), {
       dialect: 'sqlite',
       location: resolve('data', 'db.sqlite'),
+      driver: undefined,
       durability: 'full',
       isReadOnly: false,
       pragmas: {},
@@ -588,7 +589,7 @@ describe('Checks', () => {
     ['kvs.maxValueByte', 'did you mean "kvs.maxValueBytes"?'],
     ['timeouts.querry', 'did you mean "timeouts.query"?'],
     ['banana', 'allowed here: dataDir, sqlite, postgres'],
-    ['sqlite.banana', 'allowed here: location, durability'],
+    ['sqlite.banana', 'allowed here: location, driver, durability'],
     ['timeouts.banana', 'allowed here: connect, acquire, query, lock'],
     ['constructor', 'allowed here'],
     ['postgres.toString', 'allowed here']

@@ -100,21 +100,94 @@ describe('The package', () => {
     assert.match(output, /^DatabaseError DatabaseError true\nDatabaseError: no such column: absent\n/)
   })
 
-  for (const [missing, env] of [
-    ['better-sqlite3', { DATABASE: '' }],
-    ['pg', { DATABASE: 'postgres', DATABASE_URL: 'postgres://127.0.0.1:1/db' }]
+  const OPEN = `
+    import { createDatabase } from 'duolect'
+    const db = createDatabase(JSON.parse(process.env.CONFIG ?? '{}'))
+    await db.get().then(() => console.log('opened'), ({ code, message }) => console.log(code, message))`
+  const INSIST = { DATABASE: '', CONFIG: JSON.stringify({ sqlite: { driver: 'better-sqlite3' } }) }
+
+  test('without pg says what to install, and only when Postgres is opened', () => {
+    const { status, output } = run(project('no-pg', []), OPEN, { DATABASE: 'postgres', DATABASE_URL: 'postgres://127.0.0.1:1/db' })
+    assert.equal(status, 0, output)
+    assert.match(output, /^missing_driver Cannot load "pg".*Run: npm install pg/)
+  })
+
+  test('without better-sqlite3 says what to install, in the version for this Node.js', () => {
+    const { status, output } = run(project('no-better-sqlite3', []), OPEN, INSIST)
+    assert.equal(status, 0, output)
+    const version = Number.parseInt(process.versions.node, 10) < 22 ? '@12' : ''
+    assert.match(output, new RegExp(`^missing_driver Cannot load "better-sqlite3".*Run: npm install better-sqlite3${version} `))
+  })
+
+  test('without better-sqlite3 works all the same where Node.js has node:sqlite', () => {
+    const { status, output } = run(project('neither', []), OPEN, { DATABASE: '', DATA_DIR: '' })
+    assert.equal(status, 0, output)
+    assert.match(output, Number.parseInt(process.versions.node, 10) < 24 ? /^missing_driver/ : /^opened/)
+  })
+
+  /** A project whose better-sqlite3 cannot run: its manifest, and what happens when it is loaded. */
+  function projectWithBroken(name: string, manifest: object, source: string): string {
+    const folder = project(name, [])
+    const broken = join(folder, 'node_modules', 'better-sqlite3')
+    mkdirSync(broken)
+    writeFileSync(
+      join(broken, 'package.json'),
+      JSON.stringify({ name: 'better-sqlite3', version: '13.2.0', main: 'index.js', ...manifest })
+    )
+    writeFileSync(join(broken, 'index.js'), source)
+    return folder
+  }
+
+  test('refuses a better-sqlite3 that would crash in this Node.js', () => {
+    const folder = projectWithBroken('too-new', { engines: { node: '>=99' } }, 'process.abort()')
+    const { status, output } = run(folder, OPEN, INSIST)
+    assert.equal(status, 0, output)
+    assert.match(
+      output,
+      /^missing_driver Cannot load "better-sqlite3".*13\.2\.0 needs Node\.js 99 or newer.*Run: npm install better-sqlite3/
+    )
+  })
+
+  for (const [title, thrown, expected] of [
+    ['is not built', 'Could not locate the bindings file. Tried:', /not built.*"allowScripts".*npm rebuild better-sqlite3/],
+    [
+      'was built for another Node.js',
+      'was compiled against a different Node.js version using NODE_MODULE_VERSION 115',
+      /another version of Node\.js\. Run: npm rebuild/
+    ],
+    ['is damaged', 'invalid ELF header', /invalid ELF header\. Run: npm rebuild better-sqlite3/]
   ] as const) {
-    test(`without ${missing} says what to install, and only when its database is opened`, () => {
-      const folder = project(`no-${missing}`, [])
-      const source = `
-        import { createDatabase } from 'duolect'
-        const db = createDatabase()
-        await db.get().catch(({ code, message }) => console.log(code, message))`
-      const { status, output } = run(folder, source, env)
+    test(`says what to run when better-sqlite3 ${title}`, () => {
+      const source = `module.exports = class { constructor() { throw new Error(${JSON.stringify(thrown)}) } }`
+      const { status, output } = run(projectWithBroken(title.replaceAll(' ', '-'), {}, source), OPEN, INSIST)
       assert.equal(status, 0, output)
-      assert.match(output, new RegExp(`^missing_driver .*Cannot load "${missing}".*Run: npm install ${missing}`))
+      assert.match(output, expected)
     })
   }
+
+  test('says how to allow native code where Node.js runs with --permission', () => {
+    const folder = project('permission', ['better-sqlite3'])
+    const flag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
+    const env = { ...INSIST, NODE_OPTIONS: `${flag} --allow-fs-read=* --allow-fs-write=*` }
+    const { output } = run(folder, OPEN, env)
+    assert.match(output, /missing_driver.*Add --allow-addons/)
+  })
+
+  test('takes no driver from the machine that a bundle was built on', () => {
+    const folder = project('bundled', [])
+    // What webpack makes of import.meta.url.
+    const dist = readFileSync(join(folder, 'node_modules', 'duolect', 'dist', 'index.js'), 'utf8')
+    const built = project('build-machine', [])
+    mkdirSync(join(built, 'node_modules', 'better-sqlite3'))
+    writeFileSync(
+      join(built, 'node_modules', 'better-sqlite3', 'index.js'),
+      "module.exports = class { constructor() { console.log('of the build machine'); process.exit(3) } }"
+    )
+    const url = new URL(`file://${join(built, 'node_modules', 'duolect', 'dist', 'index.js')}`)
+    writeFileSync(join(folder, 'bundle.js'), dist.replaceAll('import.meta.url', JSON.stringify(url)))
+    const { output } = run(folder, OPEN.replace("'duolect'", "'./bundle.js'"), INSIST)
+    assert.match(output, /^missing_driver.*Run: npm install better-sqlite3/)
+  })
 
   for (const [module, resolution] of [
     ['node16', 'node16'],

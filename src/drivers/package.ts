@@ -7,12 +7,28 @@
  * inside, where only `import` finds it, and must not take another one that lies beside it.
  */
 export function requirePackage<T>(name: string): T | undefined {
-  if (!/[\\/]node_modules[\\/]duolect[\\/]/.test(import.meta.url ?? '')) return undefined
+  const file = runningFile()
+  return file !== undefined && /[\\/]node_modules[\\/]duolect[\\/]/.test(file) ? requireFrom<T>(file, name) : undefined
+}
+
+/** Loads a package as the running file would by `require`; undefined where that fails. */
+export function requireInstalled<T>(name: string): T | undefined {
+  const file = runningFile()
+  return file === undefined ? undefined : requireFrom<T>(file, name)
+}
+
+function requireFrom<T>(file: string, name: string): T | undefined {
   try {
     // An import of node:module takes half a millisecond itself. Node.js before 20.16 lacks this.
-    return process.getBuiltinModule?.('node:module').createRequire(import.meta.url)(name) as T | undefined
+    return process.getBuiltinModule?.('node:module').createRequire(file)(name) as T | undefined
   } catch {
-    // The error of import() says what is wrong.
     return undefined
   }
+}
+
+/** The file that is running, by the stack: webpack replaces `import.meta.url` by a path of the machine that builds. */
+function runningFile(): string | undefined {
+  // "at runningFile (file:///app/node_modules/duolect/dist/index.js:10:17)"
+  const place = /(file:\/\/.+?|\/.+?|[A-Za-z]:\\.+?):\d+(?::\d+)?\)?$/m.exec(new Error('for its stack').stack?.split('\n')[1] ?? '')
+  return place?.[1]
 }

@@ -29,6 +29,9 @@ interface Source {
   create(): { config(): Promise<DatabaseConfig>; remove(): Promise<void> }
 }
 
+/** The package that the SQLite tests run on; `DUOLECT_TEST_SQLITE=node:sqlite` picks the other. */
+const driver = process.env.DUOLECT_TEST_SQLITE as 'better-sqlite3' | 'node:sqlite' | undefined
+
 const sqliteFile: Source = {
   name: 'sqlite',
   dialect: 'sqlite',
@@ -37,7 +40,7 @@ const sqliteFile: Source = {
     const directory = mkdtempSync(join(tmpdir(), 'duolect-test-'))
     let count = 0
     return {
-      config: async () => ({ dataDir: join(directory, String(++count)), postgres: { enabled: false } }),
+      config: async () => ({ dataDir: join(directory, String(++count)), sqlite: { driver }, postgres: { enabled: false } }),
       remove: async () => rmSync(directory, { recursive: true, force: true })
     }
   }
@@ -48,7 +51,7 @@ const sqliteMemory: Source = {
   dialect: 'sqlite',
   isShared: false,
   create: () => ({
-    config: async () => ({ sqlite: { location: ':memory:' }, postgres: { enabled: false } }),
+    config: async () => ({ sqlite: { location: ':memory:', driver }, postgres: { enabled: false } }),
     remove: async () => undefined
   })
 }

@@ -1,5 +1,5 @@
 /**
- * SQLite through better-sqlite3, which is synchronous. What that brings with it:
+ * SQLite through better-sqlite3 or `node:sqlite`, which are synchronous. What that brings with it:
  *
  * - A busy wait of SQLite blocks the event loop, so `timeout` is 0 and waiting for other processes is done here.
  * - BEGIN IMMEDIATE, because a transaction that reads first and then wants to write can fail with
@@ -24,9 +24,10 @@ import {
 } from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
-import { requirePackage } from '../package.ts'
+import { loadBetterSqlite3 } from './better-sqlite3.ts'
 import { Connection, type NativeConstructor } from './connection.ts'
 import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
+import { loadNodeSqlite } from './node-sqlite.ts'
 import { WriteQueue } from './queue.ts'
 import { nextTurn, TurnClock, whenUnlocked } from './waiting.ts'
 
@@ -35,11 +36,11 @@ import { nextTurn, TurnClock, whenUnlocked } from './waiting.ts'
 /**
  * Opens the file, which is created when it is missing.
  *
- * @throws DatabaseError `missing_driver` without better-sqlite3, `connection_failure` when the file cannot be
+ * @throws DatabaseError `missing_driver` without a package that works, `connection_failure` when the file cannot be
  *   opened, `data_corrupted` when it is no database, `lock_not_available` when another process holds it
  */
 export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
-  const Native = await loadDriver()
+  const Native = await loadPackage(settings.driver)
   const isMemory = settings.location === ':memory:'
   if (!isMemory && !settings.isReadOnly) createFile(settings)
   const open = (readonly: boolean) => new Connection(Native, settings, readonly)
@@ -49,19 +50,24 @@ export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
   return new SqliteDriver(writer, isMemory ? undefined : () => open(true), settings)
 }
 
-async function loadDriver(): Promise<NativeConstructor> {
+/** The package that the setting names, or the first one that works here. */
+async function loadPackage(driver: SqliteSettings['driver']): Promise<NativeConstructor> {
+  if (driver === 'node:sqlite') return loadNodeSqlite() ?? noNodeSqlite()
   try {
-    // A bundler lets a package be missing that is imported inside of a try.
-    return requirePackage<NativeConstructor>('better-sqlite3') ?? ((await import('better-sqlite3')).default as unknown as NativeConstructor)
+    return await loadBetterSqlite3()
   } catch (error) {
-    throw new DatabaseError(
-      'missing_driver',
-      'Cannot load "better-sqlite3", which SQLite needs. Run: npm install better-sqlite3. For Postgres instead, set DATABASE=postgres.',
-      {
-        cause: error
-      }
-    )
+    const Native = driver === undefined ? loadNodeSqlite() : undefined
+    if (Native === undefined) throw error
+    return Native
   }
+}
+
+function noNodeSqlite(): never {
+  throw new DatabaseError(
+    'missing_driver',
+    `Cannot use "node:sqlite" (sqlite.driver): it needs Node.js 24 or newer, Bun or Deno, and this is ${process.versions.node}. ` +
+      'Leave the setting out, and install better-sqlite3.'
+  )
 }
 
 /** SQLite would create the file readable for everyone; -wal and -shm get the file's own mode. */
