@@ -60,7 +60,19 @@ function installPrograms() {
   spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { stdio: 'ignore', env })
 }
 
-if (process.argv.includes('--for-tests')) installPrograms()
+/** Packages that tests run and that users of the project need not install. */
+function installTestPackages() {
+  const home = join(root, 'test', 'workerd')
+  if (existsSync(join(home, 'node_modules'))) return
+  // Its install script does nothing but look for its binary, which is a package of its own.
+  const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: home, stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+if (process.argv.includes('--for-tests')) {
+  installPrograms()
+  installTestPackages()
+}
 
 if (!isComplete() || missingDriver()) {
   console.log('Installing what is missing: npm ci')

@@ -469,7 +469,7 @@ export class Connection {
     connection.on('error', () => undefined)
     if (host.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`)
     else connection.connect(port, host)
-    setTimeout(() => connection.stream.destroy(), this.#grace).unref()
+    lettingExit(setTimeout(() => connection.stream.destroy(), this.#grace))
   }
 
   #lose(): void {
@@ -493,7 +493,7 @@ export class Connection {
 
   /** Lets the process end while the connection is idle. */
   unref(): void {
-    this.#client.unref()
+    this.#client.unref?.()
   }
 
   ref(): void {
@@ -517,4 +517,10 @@ export class Connection {
     this.#lose()
     this.#client.connection.stream.destroy()
   }
+}
+
+/** Lets the process exit while the timer runs. Returns the timer, which is a number on Cloudflare Workers. */
+export function lettingExit(timer: NodeJS.Timeout): NodeJS.Timeout {
+  timer.unref?.()
+  return timer
 }

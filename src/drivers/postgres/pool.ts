@@ -1,6 +1,6 @@
 import type { PostgresSettings } from '../../config.ts'
 import { closedError, DatabaseError } from '../../errors.ts'
-import type { Connection } from './connection.ts'
+import { type Connection, lettingExit } from './connection.ts'
 
 /** How long an unused connection stays open, in ms. */
 const IDLE_LIMIT = 30_000
@@ -143,9 +143,9 @@ export class Pool {
       waiter.resolve(connection)
       return
     }
-    connection.unref()
+    connection.unref?.()
     this.#idle.push({ connection, since: performance.now(), at: Date.now() })
-    this.#sweep ??= setTimeout(() => this.#closeOld(), IDLE_LIMIT).unref()
+    this.#sweep ??= lettingExit(setTimeout(() => this.#closeOld(), IDLE_LIMIT))
   }
 
   /** Leaves the server that a lent connection leads to, with all others of its generation, as it is no longer the one to talk to. */
@@ -177,7 +177,7 @@ export class Pool {
       this.#size--
       void connection.close()
     }
-    if (this.#idle.length > 0) this.#sweep = setTimeout(() => this.#closeOld(), IDLE_LIMIT).unref()
+    if (this.#idle.length > 0) this.#sweep = lettingExit(setTimeout(() => this.#closeOld(), IDLE_LIMIT))
   }
 
   /** Waits until all connections came back, then closes them. */
