@@ -116,7 +116,7 @@ describe('The package', () => {
     const { status, output } = run(project('no-better-sqlite3', []), OPEN, INSIST)
     assert.equal(status, 0, output)
     const version = Number.parseInt(process.versions.node, 10) < 22 ? '@12' : ''
-    assert.match(output, new RegExp(`^missing_driver Cannot load "better-sqlite3".*Run: npm install better-sqlite3${version} `))
+    assert.match(output, new RegExp(`^missing_driver Cannot load "better-sqlite3".*Run: npm install better-sqlite3${version}\\. `))
   })
 
   test('without better-sqlite3 works all the same where Node.js has node:sqlite', () => {

@@ -47,9 +47,9 @@ function installCommand(): string {
 
 function reasonOf(error: unknown): string {
   const { code } = error as { code?: unknown }
-  const message = messageOf(error)
+  const message = messageOf(error).replace(/\.$/, '')
   if (code === 'ERR_DLOPEN_DISABLED') {
-    return 'Node.js runs with --permission, which refuses native code. Add --allow-addons.'
+    return 'Node.js runs with --permission, which refuses native code. Add --allow-addons'
   }
   if (/NODE_MODULE_VERSION/.test(message)) return 'It was built for another version of Node.js. Run: npm rebuild better-sqlite3'
   if (requireInstalled<Manifest>('better-sqlite3/package.json') !== undefined) {
@@ -63,13 +63,13 @@ function reasonOf(error: unknown): string {
   }
   if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') return `Run: ${installCommand()}`
   // A bundler took its JavaScript along and left the binary behind.
-  return `${message}. A bundle cannot hold it: leave better-sqlite3 out of the bundle ("external") and install it beside, ${installCommand()}`
+  return `${message}. A bundle cannot hold it: leave better-sqlite3 out of the bundle ("external") and install it beside: ${installCommand()}`
 }
 
 function missing(reason: string, cause?: unknown): DatabaseError {
   return new DatabaseError(
     'missing_driver',
-    `Cannot load "better-sqlite3", which SQLite needs. ${reason} For Postgres instead, set DATABASE=postgres.`,
+    `Cannot load "better-sqlite3", which SQLite needs. ${reason}. For Postgres instead, set DATABASE=postgres.`,
     { cause }
   )
 }

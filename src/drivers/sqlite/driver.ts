@@ -52,6 +52,9 @@ export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
 
 /** The package that the setting names, or the first one that works here. */
 async function loadPackage(driver: SqliteSettings['driver']): Promise<NativeConstructor> {
+  if ((globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent === 'Cloudflare-Workers') {
+    throw new DatabaseError('missing_driver', 'SQLite cannot run on Cloudflare Workers, which have no files. Use Postgres there.')
+  }
   if (driver === 'node:sqlite') return loadNodeSqlite() ?? noNodeSqlite()
   try {
     return await loadBetterSqlite3()
