@@ -8,7 +8,7 @@ import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import pg from 'pg'
-import { startPostgres } from './postgres-server.ts'
+import { startPostgres } from '../src/tools/servers/postgres.ts'
 
 const root = join(import.meta.dirname, '..')
 const home = join(import.meta.dirname, 'matrix')

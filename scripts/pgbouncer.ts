@@ -1,7 +1,7 @@
 /** A private PgBouncer in transaction mode before a server, for tests. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort, hold, ownDirectory, ownerOfServers, waitUntilReady } from './private-server.ts'
+import { freePort, hold, ownDirectory, ownerOfServers, waitUntilReady } from '../src/tools/servers/private-server.ts'
 
 export interface Pooler {
   /** The URL of the same database, through the pooler. */

@@ -4,8 +4,8 @@ import { chownSync, cpSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
-import type { PostgresServer } from './postgres-server.ts'
-import { freePort, hold, type Owner, ownDirectory, ownerOfServers, waitUntilReady } from './private-server.ts'
+import type { PostgresServer } from '../src/tools/servers/postgres.ts'
+import { freePort, hold, type Owner, ownDirectory, ownerOfServers, waitUntilReady } from '../src/tools/servers/private-server.ts'
 
 export interface Replica {
   /** The URL of the database `postgres`, as the superuser. */

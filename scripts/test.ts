@@ -7,8 +7,8 @@ import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
+import { findOrStartPostgres } from '../src/tools/servers/postgres.ts'
 import { check } from './check.ts'
-import { findOrStartPostgres } from './postgres-server.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -38,7 +38,7 @@ const files = testFiles(words)
 const problems = words.length === 0 ? check() : []
 for (const problem of problems) console.error(problem)
 
-const server = await findOrStartPostgres()
+const server = await findOrStartPostgres(process.env.TEST_PG_URL)
 console.log(server.bin ? `Postgres of ${server.bin}` : 'Postgres of TEST_PG_URL')
 try {
   const status = await runTests(files, server.url)

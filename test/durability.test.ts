@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { startPostgres } from '../scripts/postgres-server.ts'
 import { createDatabase, type Database, DatabaseError } from '../src/index.ts'
+import { startPostgres } from '../src/tools/servers/postgres.ts'
 import { finished, start } from './support/processes.ts'
 
 /** Fails when a number that was acknowledged is not stored. */

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type PostgresServer, startPostgres } from '../scripts/postgres-server.ts'
 import { type Replica, startReplica } from '../scripts/replica.ts'
 import { createDatabase, type Database, DatabaseError } from '../src/index.ts'
+import { type PostgresServer, startPostgres } from '../src/tools/servers/postgres.ts'
 import { failsWith } from './support/databases.ts'
 
 const WORKERS = 8

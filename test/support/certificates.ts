@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ownDirectory, ownerOfServers } from '../../scripts/private-server.ts'
+import { ownDirectory, ownerOfServers } from '../../src/tools/servers/private-server.ts'
 
 /** A certificate and its private key, as paths. */
 export interface Certificate {

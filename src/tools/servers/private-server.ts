@@ -1,4 +1,4 @@
-/** Servers of our own, for tests and benchmarks: on the loopback interface, and gone when this process is. */
+/** Servers of our own: on the loopback interface, and gone when this process is. */
 import { spawn } from 'node:child_process'
 import { chownSync, mkdtempSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
