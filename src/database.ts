@@ -25,7 +25,7 @@ export function createDatabase(config?: DatabaseConfig | string): Database {
   const settings = readSettings(config)
   const { dialect, location, maxValueBytes, timeouts } = settings
   const adapter = new AdapterOnFirstUse(dialect, dialect === 'sqlite', () => openDriver(settings))
-  return new DatabaseHandle(adapter, { location, maxValueBytes, idleLimit: timeouts.query })
+  return new DatabaseHandle(adapter, { location, maxValueBytes, lockLimit: timeouts.lock, idleLimit: timeouts.query })
 }
 
 /**
@@ -41,7 +41,8 @@ export function createDatabaseFrom(adapter: Adapter): Database {
     await createTables(adapter)
     return adapter
   })
-  const options = { location: 'an adapter', maxValueBytes: DEFAULT_MAX_VALUE_BYTES, idleLimit: DEFAULT_TIMEOUTS.query }
+  const { lock, query } = DEFAULT_TIMEOUTS
+  const options = { location: 'an adapter', maxValueBytes: DEFAULT_MAX_VALUE_BYTES, lockLimit: lock, idleLimit: query }
   return new DatabaseHandle(onFirstUse, options)
 }
 
@@ -54,7 +55,7 @@ export function createKeyValueStore(on: Handle | Adapter, maxValueBytes: number 
   if (on instanceof BaseHandle) return on.createStore(maxValueBytes)
   if ('kvs' in on) return on.kvs
   checkDialect(on)
-  return new Store(on, maxValueBytes, () => assertOutside(on))
+  return new Store(on, maxValueBytes, DEFAULT_TIMEOUTS.lock, () => assertOutside(on))
 }
 
 /**

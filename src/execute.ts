@@ -7,7 +7,12 @@ import { atCaller, DatabaseError, messageOf, withStatement } from './errors.ts'
 import { isTraced, trace } from './tracing.ts'
 
 /** What statements run on: an adapter, or a session of it, which cannot begin another transaction. */
-export type Runner = Executor & Pick<Adapter, 'dialect' | 'isInProcess'> & Partial<Pick<Adapter, 'begin'>>
+export type Runner = Executor &
+  Pick<Adapter, 'dialect' | 'isInProcess'> &
+  Partial<Pick<Adapter, 'begin'>> & {
+    /** True for a transaction that must not write. */
+    readonly isReadOnly?: boolean
+  }
 
 /** The one row, for `one()`. */
 export function oneOf<T>(rows: readonly Row[]): T {

@@ -122,12 +122,15 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   /** Its own store, once it was used, and those that `createKeyValueStore` made. */
   protected readonly stores: Store[] = []
   protected readonly maxValueBytes: number
+  readonly #lockLimit: number
   #store: Store | undefined
 
-  constructor(runner: R, maxValueBytes: number) {
+  /** @param lockLimit how long a key of the store waits for the lock of another client, in ms; 0 for no limit */
+  constructor(runner: R, maxValueBytes: number, lockLimit = 0) {
     this.dialect = runner.dialect
     this.runner = runner
     this.maxValueBytes = maxValueBytes
+    this.#lockLimit = lockLimit
   }
 
   get kvs(): KeyValueStore {
@@ -137,7 +140,7 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
 
   /** @internal */
   createStore(maxValueBytes: number): Store {
-    const store = new Store(this.runner, maxValueBytes, () => this.assertUsable())
+    const store = new Store(this.runner, maxValueBytes, this.#lockLimit, () => this.assertUsable())
     this.stores.push(store)
     return store
   }
@@ -286,6 +289,8 @@ const ABANDONED_AFTER = 1_000
 export interface HandleOptions {
   readonly location: string
   readonly maxValueBytes: number
+  /** How long work waits for the locks of others, in ms; 0 for no limit. */
+  readonly lockLimit: number
   /** ms after which a transaction whose body runs no statement is rolled back; 0 for no limit. */
   readonly idleLimit: number
 }
@@ -297,7 +302,7 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
   #closing: Promise<void> | undefined
 
   constructor(adapter: OpeningAdapter, options: HandleOptions) {
-    super(adapter, options.maxValueBytes)
+    super(adapter, options.maxValueBytes, options.lockLimit)
     this.location = options.location
     this.#options = options
   }

@@ -60,7 +60,7 @@ export const ownQueries = {
   findAndLockValues: {
     call: 'all',
     text: {
-      postgres: "SELECT key, value\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))\nORDER BY key COLLATE \"C\"\nFOR UPDATE"
+      postgres: "SELECT key, value\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))\n  AND (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\"\nFOR UPDATE"
     }
   },
   findDanglingRows: {
@@ -142,7 +142,10 @@ export const ownQueries = {
   },
   putValue: {
     call: 'run',
-    text: "INSERT INTO kvs (key, value, modified_on)\nVALUES (:key, :value, :now)\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
+    text: {
+      sqlite: "INSERT INTO kvs (key, value, modified_on)\nVALUES (:key, :value, :now)\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on",
+      postgres: "INSERT INTO kvs (key, value, modified_on)\nSELECT :key, :value, :now\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
+    }
   },
   putValues: {
     call: 'run',
@@ -160,7 +163,7 @@ export const ownQueries = {
     call: 'run',
     text: {
       sqlite: "DELETE FROM kvs\nWHERE key >= :prefix AND (:end IS NULL OR key < :end)",
-      postgres: "DELETE FROM kvs\nWHERE key COLLATE \"C\" >= :prefix AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)"
+      postgres: "DELETE FROM kvs\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\n  AND key COLLATE \"C\" >= :prefix AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)"
     }
   },
   removeValues: {

@@ -68,7 +68,7 @@ async function attempt<T>(
 ): Promise<T> {
   const session = await adapter.begin(options).catch(rethrowAtCaller)
   const activity: Activity = { running: 0, idleSince: Date.now(), isOver: false, onIdle: [] }
-  const transaction = new TransactionSession(adapter, session, activity, 0)
+  const transaction = new TransactionSession(adapter, options.readOnly === true, session, activity, 0)
   const limit = new IdleLimit(idleLimit, activity)
   try {
     const result = await Promise.race([runInScope(adapter, () => body(transaction)), limit.exceeded])
@@ -103,6 +103,7 @@ interface Activity {
 export class TransactionSession implements Executor {
   readonly dialect: Dialect
   readonly isInProcess: boolean
+  readonly isReadOnly: boolean
   readonly #session: Session
   readonly #activity: Activity
   readonly #depth: number
@@ -114,12 +115,14 @@ export class TransactionSession implements Executor {
 
   constructor(
     { dialect, isInProcess = false }: Pick<Adapter, 'dialect' | 'isInProcess'>,
+    isReadOnly: boolean,
     session: Session,
     activity: Activity,
     depth: number
   ) {
     this.dialect = dialect
     this.isInProcess = isInProcess
+    this.isReadOnly = isReadOnly
     this.#session = session
     this.#activity = activity
     this.#depth = depth
@@ -228,7 +231,7 @@ export class TransactionSession implements Executor {
   async savepoint<T>(body: (session: TransactionSession) => Promise<T>): Promise<T> {
     this.assertUsable()
     const name = `duolect_${this.#depth + 1}`
-    const child = new TransactionSession(this, this.#session, this.#activity, this.#depth + 1)
+    const child = new TransactionSession(this, this.isReadOnly, this.#session, this.#activity, this.#depth + 1)
     this.#child = child
     try {
       await this.#session.script(`SAVEPOINT ${name}`)

@@ -124,6 +124,20 @@ onEachDatabase('A value that the database refuses', database => {
   })
 })
 
+onEachDatabase('Keys among which a refused one is looked for', database => {
+  test('hold up no call on another key', async () => {
+    const db = await database.open()
+    await refuse(db)
+    let settled = 0
+    const calls = Array.from({ length: 500 }, (_, i) => db.kvs.set(`k${i}`, i % 10 === 5 ? 'refused' : i))
+    for (const call of calls) void call.catch(() => undefined).finally(() => settled++)
+    await new Promise(resolve => setImmediate(() => setImmediate(resolve)))
+    await db.kvs.set('D', 1)
+    assert.ok(settled < 500)
+    assert.equal((await codesOf(calls)).filter(code => code === 'ok').length, 450)
+  })
+})
+
 onEachDatabase('The work of a turn', database => {
   for (const [title, call] of [
     ['path sets', (kvs: KeyValueStore, i: number) => kvs.set(`k${i}`, i, 'a.b')],
@@ -180,6 +194,29 @@ onEachDatabase('The work of a turn', database => {
       })
     }
   }
+
+  test('lets others run while it changes a large value again and again', async () => {
+    const db = await database.open()
+    await db.kvs.set('large', { text: 'x'.repeat(MEGABYTE), n: 0 })
+    let turn = 0
+    let hasEnded = false
+    const count = () => {
+      turn++
+      if (!hasEnded) setImmediate(count)
+    }
+    count()
+    const turns = new Set<number>()
+    const updates = Array.from({ length: 12 }, () =>
+      db.kvs.update<{ n: number }>('large', value => {
+        turns.add(turn)
+        return { ...(value as { n: number }), n: (value as { n: number }).n + 1 }
+      })
+    )
+    await Promise.all(updates)
+    hasEnded = true
+    assert.ok(turns.size >= 6, `${turns.size} turns`)
+    assert.equal(await db.kvs.get('large', 'n'), 12)
+  })
 
   test('in a transaction may be 20 000 path sets', async () => {
     const db = await database.open()
@@ -278,6 +315,121 @@ onPostgres('A key that another client has locked', database => {
     })
   })
 
+  const LOCK_OF_A = "SELECT * FROM kvs WHERE key = 'A' FOR UPDATE"
+
+  test('holds up no key that is stored with it, though it was stored alone before', async () => {
+    const { db, config } = await openLimited()
+    await db.kvs.set('A', 1)
+    await whileLocked(config, LOCK_OF_A, async () => {
+      const begin = performance.now()
+      const locked = codesOf([db.kvs.set('A', 2)])
+      await db.kvs.set('B', 1, 'n')
+      await db.kvs.set('D', 1)
+      assert.ok(performance.now() - begin < LOCK / 2, `${performance.now() - begin} ms`)
+      assert.deepEqual(await locked, ['lock_not_available'])
+    })
+  })
+
+  for (const [title, call] of [
+    ['setMany', kvs => kvs.setMany(Object.entries({ A: 1, B: 1 }))],
+    ['deleteMany', kvs => kvs.deleteMany(['A', 'B'])],
+    ['clear', kvs => kvs.clear({ prefix: 'A' })]
+  ] as [string, (kvs: KeyValueStore) => Promise<unknown>][]) {
+    test(`lets ${title}() fail alone; no other key, listing or transaction waits`, async () => {
+      const { db, config } = await openLimited()
+      await whileLocked(config, LOCK_OF_A, async () => {
+        const begin = performance.now()
+        const locked = codesOf([call(db.kvs)])
+        await db.kvs.set('C', 1)
+        await Promise.all([collect(db.kvs.keys()), collect(db.kvs.list())])
+        await db.transaction(tx => tx.kvs.set('D', 1))
+        assert.ok(performance.now() - begin < LOCK / 2, `${performance.now() - begin} ms`)
+        assert.deepEqual(await locked, ['lock_not_available'])
+      })
+      assert.deepEqual([...(await db.kvs.getMany(['A', 'B'])).values()], [{ n: 0 }, { n: 0 }])
+    })
+  }
+
+  test('lets a setMany() behind it wait, but no listing and no clear() of other keys', async () => {
+    const { db, config } = await openLimited()
+    await whileLocked(config, LOCK_OF_A, async () => {
+      const begin = performance.now()
+      const locked = codesOf([db.kvs.set('A', 1), db.kvs.setMany(Object.entries({ A: 2, B: 2 })), db.kvs.set('B', 3)])
+      await collect(db.kvs.keys())
+      await db.kvs.clear({ prefix: 'C' })
+      await pause(LOCK / 5)
+      const later = codesOf([db.kvs.setMany(Object.entries({ A: 4, D: 4 }))])
+      await collect(db.kvs.keys())
+      assert.ok(performance.now() - begin < (LOCK * 3) / 4, `${performance.now() - begin} ms`)
+      assert.equal((await locked)[0], 'lock_not_available')
+      await later
+    })
+    assert.deepEqual(await db.kvs.get('B'), 3)
+  })
+
+  test('lets a key that comes behind a clear() wait, but no listing', async () => {
+    const { db, config } = await openLimited()
+    await whileLocked(config, LOCK_OF_A, async () => {
+      const begin = performance.now()
+      const locked = codesOf([db.kvs.clear({ prefix: 'A' })])
+      await collect(db.kvs.keys())
+      const later = codesOf([db.kvs.set('A9', 1)])
+      await collect(db.kvs.keys())
+      assert.ok(performance.now() - begin < LOCK / 2, `${performance.now() - begin} ms`)
+      assert.deepEqual(await Promise.all([locked, later]), [['lock_not_available'], ['ok']])
+    })
+  })
+
+  test('leaves the only connection of a pool to the others', async () => {
+    const { db: first, config } = await openLimited()
+    await first.close()
+    const postgres = { ...config.postgres, maxConnections: 1 }
+    const db = database.closeAfterTest(createDatabase({ ...config, postgres, timeouts: { lock: LOCK, acquire: LOCK / 2 } }))
+    await whileLocked(config, LOCK_OF_A, async () => {
+      const locked = codesOf([db.kvs.set('A', 1), db.kvs.set('B', 1)])
+      const others: Promise<unknown>[] = []
+      for (let i = 0; i < 10; i++) {
+        await pause(LOCK / 20)
+        others.push(db.kvs.set(`D${i}`, i), db.kvs.get('C'), db.all('SELECT 1 AS one'))
+      }
+      assert.deepEqual(new Set(await codesOf(others)), new Set(['ok']))
+      assert.deepEqual(await locked, ['lock_not_available', 'ok'])
+    })
+  })
+
+  test('leaves the pool to the others, however many they are', async () => {
+    const config = await database.config()
+    const postgres = { ...config.postgres, maxConnections: 3 }
+    const db = database.closeAfterTest(createDatabase({ ...config, postgres, timeouts: { lock: LOCK } }))
+    const keys = Array.from({ length: 6 }, (_, i) => `locked ${i}`)
+    await db.kvs.setMany([...keys, 'C'].map(key => [key, 0] as const))
+    await whileLocked(config, "SELECT * FROM kvs WHERE key LIKE 'locked%' FOR UPDATE", async () => {
+      const locked: Promise<string[]>[] = []
+      for (const key of keys) {
+        locked.push(codesOf([db.kvs.set(key, 1)]))
+        await pause(120)
+      }
+      const begin = performance.now()
+      await db.kvs.set('D', 1)
+      await db.kvs.update('C', () => 1)
+      assert.ok(performance.now() - begin < LOCK / 3, `${performance.now() - begin} ms`)
+      assert.deepEqual(new Set((await Promise.all(locked)).flat()), new Set(['lock_not_available']))
+    })
+  })
+
+  test('fails alone, also if the statement waited long for its connection', async () => {
+    const config = await database.config()
+    const postgres = { ...config.postgres, maxConnections: 1 }
+    const db = database.closeAfterTest(createDatabase({ ...config, postgres, timeouts: { lock: 3000 } }))
+    await db.kvs.set('A', 0)
+    await whileLocked(config, LOCK_OF_A, async () => {
+      const slow = db.all('SELECT CAST(pg_sleep(1.2) AS TEXT) AS slept')
+      const calls = ['A', 'B', 'C'].map(key => db.kvs.set(key, 1))
+      assert.deepEqual(await codesOf(calls), ['lock_not_available', 'ok', 'ok'])
+      await slow
+    })
+  })
+
   test('is stored when the lock is released in time', async () => {
     const { db, config } = await openLimited()
     let calls: Promise<unknown> | undefined
@@ -297,6 +449,36 @@ onPostgres('A key that another client has locked', database => {
       assert.deepEqual(new Set(codes), new Set(['lock_not_available']))
       assert.ok(performance.now() - begin < 2 * LOCK, `${performance.now() - begin} ms`)
     })
+  })
+})
+
+/** Time that the processor works, in ms: unlike the clock it does not run while others use the machine. */
+async function processorTimeOf(work: () => Promise<void>): Promise<number> {
+  const begin = process.cpuUsage()
+  await work()
+  const { user, system } = process.cpuUsage(begin)
+  return (user + system) / 1000
+}
+
+onPostgres('Calls that wait for a statement', database => {
+  test('cost as much in each turn, however many wait', async () => {
+    const config = await database.config()
+    const db = database.closeAfterTest(createDatabase(config))
+    await db.kvs.set('A', 1)
+    const calls: Promise<unknown>[] = []
+    const add = (count: number) => async () => {
+      for (let i = 0; i < count; i++) {
+        calls.push(db.kvs.set(`k${calls.length}`, 1))
+        await new Promise(resolve => setImmediate(resolve))
+      }
+    }
+    await whileLocked(config, 'LOCK TABLE kvs IN ACCESS EXCLUSIVE MODE', async () => {
+      await processorTimeOf(add(500))
+      const few = await processorTimeOf(add(2000))
+      const many = await processorTimeOf(add(8000))
+      assert.ok(many < 10 * few, `${few} ms for 2000 turns, ${many} ms for 8000`)
+    })
+    assert.deepEqual(new Set(await codesOf(calls)), new Set(['ok']))
   })
 })
 
@@ -340,9 +522,39 @@ describe('A server that is far away', () => {
     await db.close()
     relay.close()
   })
+
+  test('answers 200 setMany() and deleteMany() of a turn through a pool of one', async () => {
+    const relay = new Relay()
+    relay.delay = 20
+    const db = createDatabase({
+      postgres: { enabled: true, connection: await relay.listen(), maxConnections: 1 },
+      timeouts: { acquire: 3000 }
+    })
+    await db.get()
+    const calls = Array.from({ length: 200 }, (_, i) => (i % 2 ? db.kvs.setMany([[`far ${i}`, i]]) : db.kvs.deleteMany([`far ${i}`])))
+    assert.deepEqual(new Set(await codesOf(calls)), new Set(['ok']))
+    assert.equal(await db.kvs.clear({ prefix: 'far ' }), 100)
+    await db.close()
+    relay.close()
+  })
 })
 
 onPostgres('A server whose transactions are repeatable read', database => {
+  test('loses no clear() that meets a change of another client', async () => {
+    const { postgres } = await database.config()
+    const connection = `${postgres?.connection}%20-c%20default_transaction_isolation%3Drepeatable%5C%20read`
+    const db = database.closeAfterTest(createDatabase(connection))
+    await db.kvs.set('A', 1)
+    const client = new pg.Client({ connectionString: connection })
+    await client.connect()
+    await client.query("BEGIN; UPDATE kvs SET value = '2' WHERE key = 'A'")
+    const cleared = db.kvs.clear()
+    await pause(30)
+    await client.query('COMMIT')
+    await client.end()
+    assert.equal(await cleared, 1)
+  })
+
   test('loses no path set of two clients', async () => {
     const { postgres } = await database.config()
     const connection = `${postgres?.connection}%20-c%20default_transaction_isolation%3Drepeatable%5C%20read`
@@ -602,6 +814,30 @@ onEachDatabase('deleteMany(), clear() and keys()', database => {
     assert.deepEqual(results.slice(10), [2, false])
   })
 
+  test('keep their order with calls that come while a clear() waits', async () => {
+    const db = await database.open()
+    const results: unknown[] = []
+    const calls: Promise<unknown>[] = []
+    const make = (call: Promise<unknown>) => {
+      const place = calls.push(call) - 1
+      void call.then(result => (results[place] = result))
+    }
+    for (let i = 0; i < 20; i++) {
+      make(db.kvs.set('a', i))
+      make(db.kvs.setMany(Object.entries({ a1: i, b1: i })))
+      make(db.kvs.clear({ prefix: 'a' }))
+      if (i % 2) await new Promise(resolve => setImmediate(resolve))
+      make(db.kvs.update<number>('a', value => (value ?? 100) + 1))
+      if (i % 3) await new Promise(resolve => setImmediate(resolve))
+      make(db.kvs.clear({ prefix: 'b' }))
+      make(db.kvs.set('b2', i))
+      make(db.kvs.clear())
+      make(db.kvs.has('b2'))
+    }
+    await Promise.all(calls)
+    for (let i = 0; i < 20; i++) assert.deepEqual(results.slice(8 * i, 8 * i + 8), [undefined, undefined, 2, 101, 1, undefined, 2, false])
+  })
+
   test('are a part of a transaction', async () => {
     const db = await openWithKeys()
     const undone = db.transaction(async tx => {
@@ -621,5 +857,46 @@ onEachDatabase('deleteMany(), clear() and keys()', database => {
     await db.close()
     assert.equal(await cleared, 4)
     await set
+  })
+})
+
+onEachDatabase('A transaction that only reads', database => {
+  test('reads the store, and refuses what writes', async () => {
+    const db = await database.open()
+    await db.kvs.setMany(Object.entries({ a: { n: 1 }, b: 2 }))
+    const read = await db.transaction(
+      async tx => [await tx.kvs.get('a', 'n'), await tx.kvs.has('c'), (await tx.kvs.getMany(['a', 'b'])).size],
+      { readOnly: true }
+    )
+    assert.deepEqual(read, [1, false, 2])
+    await assert.rejects(
+      db.transaction(tx => tx.kvs.set('a', 2, 'n'), { readOnly: true }),
+      failsWith('read_only')
+    )
+  })
+})
+
+onEachDatabase('The function of an update', database => {
+  test('that overflows the stack has its own error thrown on', async () => {
+    const db = await database.open()
+    const endless = (n: number): number => endless(n + 1) + 1
+    await assert.rejects(
+      db.kvs.update<number>('k', n => endless(n ?? 0)),
+      (error: unknown) => error instanceof RangeError
+    )
+  })
+
+  test('may call the store, whose calls take effect after it', async () => {
+    const db = await database.open()
+    const inner: Promise<unknown>[] = []
+    const updated = db.kvs.update<number>('k', n => {
+      inner.push(
+        db.kvs.get('k'),
+        db.kvs.update<number>('other', m => (m ?? 0) + 1)
+      )
+      return (n ?? 0) + 1
+    })
+    assert.equal(await updated, 1)
+    assert.deepEqual(await Promise.all(inner), [1, 1])
   })
 })

@@ -12,6 +12,7 @@ WHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)));
 SELECT key, value
 FROM kvs
 WHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))
+  AND (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL
 ORDER BY key COLLATE "C"
 FOR UPDATE;
 
@@ -26,6 +27,15 @@ WITH unlocked AS (
 SELECT key
 FROM kvs
 WHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON))) AND key NOT IN (SELECT key FROM unlocked);
+
+-- name: putValue :run
+-- Stores one value, whatever was there.
+INSERT INTO kvs (key, value, modified_on)
+SELECT :key, :value, :now
+WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL
+ON CONFLICT (key) DO UPDATE SET
+  value = excluded.value,
+  modified_on = excluded.modified_on;
 
 -- name: putValues :run
 -- Stores values, whatever was there.
@@ -93,7 +103,8 @@ RETURNING kvs.key;
 
 -- name: removePrefix :run
 DELETE FROM kvs
-WHERE key COLLATE "C" >= :prefix AND (CAST(:end AS TEXT) IS NULL OR key COLLATE "C" < :end);
+WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL
+  AND key COLLATE "C" >= :prefix AND (CAST(:end AS TEXT) IS NULL OR key COLLATE "C" < :end);
 
 -- name: listKeys :all
 -- The next page of keys.

@@ -1,3 +1,10 @@
+-- name: putValue :run
+INSERT INTO kvs (key, value, modified_on)
+VALUES (:key, :value, :now)
+ON CONFLICT (key) DO UPDATE SET
+  value = excluded.value,
+  modified_on = excluded.modified_on;
+
 -- name: findValues :all
 SELECT key, value
 FROM kvs

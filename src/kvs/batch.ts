@@ -1,6 +1,6 @@
 /**
  * From calls to statements. The calls of one turn of the event loop travel together, and while they are on their way
- * the next gather. One step chooses the keys that are not busy, up to a size; loads what depends on old values, applies
+ * the next gather. One step takes the keys that are not busy, up to a size; loads what depends on old values, applies
  * the calls, and stores each key by the simplest statement that does it:
  *
  * | the calls on a key                          | Postgres                        | SQLite                        |
@@ -9,51 +9,75 @@
  * | begin with a whole value                    | `putValues`                     | one transaction that has the  |
  * | depend on the old value, key is absent      | `findValues`, then `addValues`  | write lock: `findValues`,     |
  * | depend on the old value, key exists         | `findValues`, then `swapValues` | then `putValue` for each key, |
- * | remove the key                              | `removeValues`                  | and `deleteValues`            |
+ * | depend on the old value, and remove the key | `findValues`, `removeOldValues` | and `deleteValues`            |
+ * | remove the key                              | `removeValues`                  |                               |
  * | `setMany`, `deleteMany`: all or none        | one of these alone              | a transaction of its own      |
+ * | `clear`                                     | `removePrefix`                  | `removePrefix`                |
  *
  * On Postgres each of these is one statement for all keys of its kind, atomic for each key, and it compares with the
- * old value: a key that another client changed meanwhile is loaded and applied again, after some conflicts under a row
- * lock. On SQLite the lock of the transaction keeps others out, and one prepared statement for each key is three times
- * as fast as one for all. Inside of a transaction of the caller both do the same, with row locks on Postgres.
+ * old value. On SQLite the lock of the transaction keeps others out, and one prepared statement for each key is three
+ * times as fast as one for all. Inside of a transaction of the caller both do the same, with row locks on Postgres.
  *
- * A statement that fails has changed nothing. If a value is at fault, the keys are halved until it is alone; a key that
- * another client has locked waits by itself.
+ * A statement that fails has changed nothing. What it leaves goes on beside the next steps:
+ *
+ * | the statement               | what becomes of its keys                                                              |
+ * |-----------------------------|---------------------------------------------------------------------------------------|
+ * | met other values            | loaded and applied again; after some times under a row lock                           |
+ * | met the lock of a row       | each locked key waits by itself, without a connection; the others are stored          |
+ * | was refused for a value     | halved until it is alone; then the calls on its key are stored one by one             |
+ * | failed for any other reason | all calls fail, as the error speaks for the database, the role or the connection      |
  */
 import { asLostCommit, copyOf, DatabaseError, type ErrorCode } from '../errors.ts'
 import { inTransaction, type Runner } from '../execute.ts'
 import { callQuery, textOf } from '../queries.ts'
 import { StoredValue } from './stored-value.ts'
 
+/** What waits for its turn on a key. */
+interface Entry {
+  resolve(result: unknown): void
+  reject(error: unknown): void
+  /** Resolves when the entry is settled; there once somebody waits for it. */
+  settled?: Promise<void>
+  /** Resolves when the entry is settled, or waits for a lock of another client. */
+  passed?: Promise<void>
+  /** Called when the entry waits for a lock, its own or that of an entry before it. */
+  onHeldUp?: () => void
+}
+
 /** One call on one key. */
-export interface Call {
+export interface Call extends Entry {
   /** Whether it reads, depends on the old value, removes the key, or stores a whole value. */
   readonly kind: 'read' | 'change' | 'remove' | 'replace'
   /** Does the call on the value and returns its result. May run again; fails without having changed anything. */
   apply(stored: StoredValue): unknown
-  resolve(result: unknown): void
-  reject(error: unknown): void
   /** Number of characters that it stores. */
   readonly size: number
-  /** Called when its key is detached. */
-  onDetach?: () => void
 }
 
-/** Keys that are stored or removed together, or not at all. */
-interface Group {
-  /** The values by key; undefined to remove the keys. */
-  readonly entries: ReadonlyMap<string, string | undefined>
-  resolve(count: number): void
-  reject(error: unknown): void
-  onDetach?: () => void
+/** A call on several keys: on all of them, or on none. */
+interface Group extends Entry {
+  /** Its keys; those of a `clear()` grow by the keys of later calls, so that these wait for it. */
+  readonly keys: Set<string>
+  /** What the keys of a `clear()` begin with; undefined for the others. */
+  readonly prefix?: string
+  /** Stores or removes the keys, and returns how many. `wait` limits the wait for a lock. */
+  store(wait: string): Promise<number>
   /** Number of its keys that are busy, or have earlier calls. */
   blockers: number
+  isRunning: boolean
 }
 
 /** The calls on one key that a step carries out, in order. */
 interface Chain {
   readonly key: string
   readonly calls: readonly Call[]
+}
+
+/** A wait for the lock of a key. */
+interface LockWait {
+  readonly key: string
+  readonly until: number
+  resolve(isWorthTrying: boolean): void
 }
 
 /** Settles one call, once its effect is stored. */
@@ -69,23 +93,39 @@ interface Change {
 
 type ChangeKind = 'put' | 'add' | 'swap' | 'remove' | 'removeOld'
 
+/** Chains of which nothing was stored, and why. */
+interface Left {
+  readonly chains: readonly Chain[]
+  readonly reason: 'conflict' | 'locked' | 'refused'
+  readonly error: unknown
+}
+
 /** Maximum number of keys in a step. */
 const MAX_KEYS = 2000
 
 /** Number of characters after which a step takes no more values: a statement is one string. */
 const MAX_SIZE = 32 * 1024 * 1024
 
-/** How long a statement for several keys waits for a lock before the locked keys are left to wait by themselves, in ms. */
-const SHARED_LOCK_WAIT = 100
+/** Number of characters to parse or to write after which other work of the process gets its turn. */
+const MAX_WORK = 1024 * 1024
+
+/** How long a statement waits for the lock of a row, and so keeps its connection, in ms. */
+const LOCK_WAIT = 100
+
+/** How long locked keys are left alone before the next look, in ms. */
+const LOCK_PAUSE = 50
 
 /** Number of lost comparisons after which a key is locked. */
 const MAX_CONFLICTS = 4
 
-/** Number of lost comparisons under the lock after which the call fails: a new key has no row to lock. */
+/** Number of lost comparisons after which the call fails. Under the lock only a new key, which has no row, can lose. */
 const MAX_CONFLICTS_LOCKED = 100
 
-/** Maximum number of keys that wait for a lock at a time, each on a connection of its own. */
-const MAX_DETACHED = 4
+/** Number of groups, and of steps that go on beside the next, which may use connections at a time. */
+const MAX_ASIDE = 4
+
+/** Number of locked keys and groups that may use connections at a time. */
+const MAX_LOCKED = 2
 
 export class Batch {
   readonly #runner: Runner
@@ -93,113 +133,170 @@ export class Batch {
   readonly #isTransaction: boolean
   /** True if the dialect compares and stores in one statement. */
   readonly #canCompare: boolean
+  /** How long a key waits for the lock of another client, in ms. */
+  readonly #lockLimit: number
   /** The calls and groups that wait, by key, in order. */
   #waiting = new Map<string, (Call | Group)[]>()
-  /** The keys that a step works on. */
-  #busy = new Set<string>()
+  /** The keys that are worked on, and how many of their calls and groups are not settled. */
+  #busy = new Map<string, number>()
+  /** The waiting keys that no step has looked at since their last call: those with reads alone, and the others. */
+  #readKeys = new Set<string>()
+  #writeKeys = new Set<string>()
   /** Groups that nothing blocks. */
   readonly #readyGroups: Group[] = []
-  /** The steps that have not ended. */
+  /** The `clear()` calls that are not settled. */
+  readonly #clears = new Set<Group>()
+  /** What steps and groups do, until all is settled or waits for a lock. */
   readonly #steps = new Set<Promise<void>>()
-  /** The busy keys that no longer belong to a step, each with its own work: mostly, a wait for another client's lock. */
-  readonly #detached = new Map<string, Promise<void>>()
+  /** What waits for a lock of another client, and the busy keys that wait with it. */
+  readonly #locked = new Map<Promise<void>, Iterable<string>>()
+  /** Those that are told when a lock may be gone, or the limit is over. */
+  readonly #lockWaits: LockWait[] = []
+  #isPolling = false
   #isScheduled = false
   #isReading = false
   #isWriting = false
-  /** The key of the last step that stored one key alone. */
-  #single: string | undefined
-  /** The calls made since `afterAll()`; undefined unless its work is running. */
-  #held: (() => void)[] | undefined
-  readonly #semaphore = new Semaphore(MAX_DETACHED)
+  readonly #asideSteps = new Semaphore(MAX_ASIDE)
+  readonly #asideGroups = new Semaphore(MAX_ASIDE)
+  readonly #asideLocked = new Semaphore(MAX_LOCKED)
 
-  /** @param runner what the statements run on */
-  constructor(runner: Runner) {
+  /**
+   * @param runner what the statements run on
+   * @param lockLimit how long a key waits for the lock of another client, in ms; 0 for no limit
+   */
+  constructor(runner: Runner, lockLimit: number) {
     this.#runner = runner
     this.#isTransaction = runner.begin === undefined
     this.#canCompare = textOf('swapValues', runner.dialect) !== undefined
+    this.#lockLimit = lockLimit === 0 ? Infinity : lockLimit
   }
 
   /** True if no pending call could be reordered with a read of the key. */
   isFree(key: string): boolean {
-    return !this.#isScheduled && this.#held === undefined && !this.#busy.has(key) && !this.#waiting.has(key)
+    return !this.#isScheduled && !this.#busy.has(key) && !this.#waiting.has(key) && (this.#clears.size === 0 || !this.#isCovered(key))
+  }
+
+  #isCovered(key: string): boolean {
+    return [...this.#clears].some(({ prefix = '' }) => key.startsWith(prefix))
   }
 
   /** True if every call is settled. */
   get isIdle(): boolean {
-    return this.#waiting.size === 0 && this.#steps.size === 0 && this.#detached.size === 0 && this.#held === undefined
+    return this.#waiting.size === 0 && this.#readyGroups.length === 0 && this.#steps.size === 0 && this.#locked.size === 0
   }
 
   /** Adds a call to this turn. */
   add<T>(key: string, kind: Call['kind'], apply: Call['apply'], size = 0): Promise<T> {
     return new Promise((resolve, reject) => {
-      const call: Call = { kind, apply, size, resolve: resolve as (result: unknown) => void, reject }
-      if (this.#held === undefined) this.#push(key, call)
-      else this.#held.push(() => this.#push(key, call))
+      this.#push(key, { kind, apply, size, resolve: resolve as (result: unknown) => void, reject })
     })
   }
 
   /** Adds keys that are stored (or, with undefined, removed) together; resolves with the number of changed rows. */
   addGroup(entries: ReadonlyMap<string, string | undefined>): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#pushUnlessHeld(() => {
-        const group: Group = { entries, blockers: 0, resolve, reject }
-        for (const key of entries.keys()) {
-          if (this.#busy.has(key) || this.#waiting.has(key)) group.blockers++
-          this.#push(key, group)
-        }
-        if (group.blockers === 0) this.#readyGroups.push(group)
-      })
-    })
-  }
-
-  #pushUnlessHeld(push: () => void): void {
-    if (this.#held === undefined) push()
-    else this.#held.push(push)
-  }
-
-  /** Runs work on keys that it does not name: after all earlier calls, and before all later ones. */
-  afterAll<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#held !== undefined) return new Promise((resolve, reject) => this.#held?.push(() => this.afterAll(work).then(resolve, reject)))
-    this.#held = []
-    return this.#settledSteps(true)
-      .then(work)
-      .finally(() => {
-        const held = this.#held ?? []
-        this.#held = undefined
-        // One of them may hold the rest again.
-        for (const push of held) this.#pushUnlessHeld(push)
-      })
+    return this.#addGroup([...entries.keys()], wait => this.#storeEntries(entries, wait))
   }
 
   /**
-   * Resolves when all calls that were made so far are settled.
+   * Removes the keys that begin with `prefix`, after all earlier calls on them, and before all later ones; resolves with
+   * the number of removed keys.
    *
-   * @param isWithLocked false to leave out keys that wait for another client's lock
+   * @param end the first key behind those that begin with the prefix; null if there is none
    */
-  settled(isWithLocked = true): Promise<void> {
-    return this.#held === undefined ? this.#settledSteps(isWithLocked) : this.afterAll(async () => undefined)
-  }
-
-  async #settledSteps(isWithLocked: boolean): Promise<void> {
-    const waiting: Promise<void>[] = []
-    for (const [key, queue] of this.#waiting) {
-      // The calls on a key are settled in order, so the last one settles last.
-      if (isWithLocked || !this.#detached.has(key)) waiting.push(whenSettled(queue.at(-1) as Call | Group, isWithLocked))
+  clear(prefix: string, end: string | null): Promise<number> {
+    const keys = [...new Set([...this.#busy.keys(), ...this.#waiting.keys()])].filter(key => key.startsWith(prefix))
+    const remove = async (wait: string) => {
+      const parameters = { prefix, end, ...(this.#canCompare && { wait }) }
+      return (await callQuery(this.#runner, 'removePrefix', parameters)).changes
     }
-    await Promise.all([...this.#steps, ...waiting])
-    if (isWithLocked) await Promise.all(this.#detached.values())
+    return this.#addGroup(keys, remove, prefix)
   }
 
+  #addGroup(keys: readonly string[], store: Group['store'], prefix?: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const group: Group = {
+        keys: new Set(keys),
+        ...(prefix !== undefined && { prefix }),
+        store,
+        blockers: 0,
+        isRunning: false,
+        resolve: resolve as (result: unknown) => void,
+        reject
+      }
+      for (const key of keys) this.#push(key, group)
+      if (prefix !== undefined) this.#clears.add(group)
+      if (group.blockers === 0) this.#readyGroups.push(group)
+      this.#schedule()
+    })
+  }
+
+  /** Resolves when all calls that were made so far are settled. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#steps, ...this.#lastEntries().map(([, entry]) => whenSettled(entry))])
+    await Promise.all(this.#locked.keys())
+  }
+
+  /** Resolves when all calls that were made so far are settled, but for those that wait for a lock of another client. */
+  async passed(): Promise<void> {
+    const heldUp = this.#heldUpKeys([...this.#locked.values()].flatMap(keys => [...keys]))
+    const waiting = this.#lastEntries().filter(([key]) => key === undefined || !heldUp.has(key))
+    await Promise.all([...this.#steps, ...waiting.map(([, entry]) => whenPassed(entry))])
+  }
+
+  /** The entries that are settled last, as those of a key are settled in order. */
+  #lastEntries(): [key: string | undefined, entry: Entry][] {
+    return [
+      ...[...this.#waiting].map(([key, queue]): [string, Entry] => [key, queue.at(-1) as Entry]),
+      ...this.#readyGroups.map((group): [undefined, Entry] => [undefined, group])
+    ]
+  }
+
+  /** The keys that wait for a lock of another client, and those behind a group that waits for them. */
+  #heldUpKeys(locked: Iterable<string>): ReadonlySet<string> {
+    const heldUp = new Set(locked)
+    // The loop visits what it adds.
+    for (const key of heldUp) {
+      for (const entry of this.#waiting.get(key) ?? []) if (isGroup(entry)) for (const other of entry.keys) heldUp.add(other)
+    }
+    return heldUp
+  }
+
+  /** Adds an entry to the queue of a key, behind each `clear()` that it comes after. */
   #push(key: string, entry: Call | Group): void {
+    for (const clear of this.#clears) {
+      if (clear.keys.has(key) || !key.startsWith(clear.prefix as string)) continue
+      clear.keys.add(key)
+      if (clear.isRunning) this.#setBusy(key, 1)
+      else this.#append(key, clear)
+    }
+    this.#append(key, entry)
+    this.#schedule()
+  }
+
+  #append(key: string, entry: Call | Group): void {
     const queue = this.#waiting.get(key)
+    const isBusy = this.#busy.has(key)
     if (queue === undefined) this.#waiting.set(key, [entry])
     else queue.push(entry)
-    this.#schedule()
+    if (isGroup(entry)) {
+      if (isBusy || queue !== undefined) entry.blockers++
+    } else if (!isBusy) {
+      this.#setReady(key, isRead(entry))
+    }
+  }
+
+  #setReady(key: string, isReadAlone: boolean): void {
+    if (!isReadAlone) {
+      this.#readKeys.delete(key)
+      this.#writeKeys.add(key)
+    } else if (!this.#writeKeys.has(key)) {
+      this.#readKeys.add(key)
+    }
   }
 
   /** Begins steps at the end of this turn, so that all calls of the turn come along. */
   #schedule(): void {
-    if (this.#isScheduled || this.#waiting.size === 0) return
+    if (this.#isScheduled || (this.#waiting.size === 0 && this.#readyGroups.length === 0)) return
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
@@ -212,99 +309,77 @@ export class Batch {
   /** Begins the steps that can begin: one that writes and one that reads at a time, and each group that nothing blocks. */
   #beginSteps(): void {
     for (const group of this.#readyGroups.splice(0)) this.#beginGroup(group)
-    const reads: Chain[] = []
-    const writes: Chain[] = []
-    let size = 0
-    for (const [key, queue] of this.#waiting) {
-      if (reads.length >= MAX_KEYS || writes.length >= MAX_KEYS || size > MAX_SIZE) break
-      if (this.#busy.has(key)) continue
-      const chain = { key, calls: callsBeforeGroup(queue) }
-      if (chain.calls.length === 0) continue
-      if (chain.calls.every(isRead)) reads.push(chain)
-      else if (!this.#isWriting) {
-        writes.push(chain)
-        for (const call of chain.calls) size += call.size
-      }
-    }
+    const writes = this.#isWriting ? [] : this.#take(this.#writeKeys)
     // What is changed needs a look at old values in most cases; the reads come along with that.
-    const shareLoad = this.#canCompare && reads.length > 0 && !writes.every(isIndependent)
+    const shareLoad = this.#canCompare && writes.length > 0 && !writes.every(isIndependent)
+    // The statements of a transaction run one after another in any case.
+    const canRead = !this.#isReading && !(this.#isTransaction && (this.#isWriting || writes.length > 0))
+    const reads = shareLoad || canRead ? this.#take(this.#readKeys) : []
     if (writes.length > 0) {
       this.#isWriting = true
-      const done = () => {
-        this.#isWriting = false
-        this.#schedule()
-      }
-      const [only] = writes as [Chain]
-      if (writes.length === 1 && reads.length === 0 && !this.#isTransaction) this.#storeOne(only, done)
-      else
-        void this.#track(this.#step([...writes, ...(shareLoad ? reads : [])], () => this.#store(writes, shareLoad ? reads : []))).then(done)
-    }
-    // The statements of a transaction run one after another in any case.
-    const isOccupied = this.#isReading || (this.#isTransaction && this.#isWriting)
-    if (reads.length > 0 && !shareLoad && !isOccupied) {
-      this.#isReading = true
-      void this.#track(this.#step(reads, () => this.#read(reads))).then(() => {
-        this.#isReading = false
-        this.#schedule()
-      })
-    }
-  }
-
-  /** Stores one key. If that takes long, as when another client has locked it, the next step does not wait for it. */
-  #storeOne(chain: Chain, done: () => void): void {
-    const { key } = chain
-    this.#single = key
-    // Ends with the step, or when the key is detached, so that nothing waits for the key any longer.
-    let end: () => void = () => undefined
-    void this.#track(new Promise<void>(resolve => (end = resolve)))
-    const timer = setTimeout(() => {
-      this.#setDetached(chain, step)
-      end()
-      done()
-    }, SHARED_LOCK_WAIT)
-    const step = this.#step([chain], async () => {
-      await this.#store([chain])
-      clearTimeout(timer)
-      if (this.#detached.get(key) === step) this.#detached.delete(key)
-      else done()
-    })
-    void step.then(end)
-  }
-
-  /** Carries out chains, which are taken out of the queue; gives their keys back when the work has ended. It never fails. */
-  async #step(chains: readonly Chain[], work: () => Promise<void>): Promise<void> {
-    for (const { key, calls } of chains) {
-      this.#busy.add(key)
-      const queue = this.#waiting.get(key) as (Call | Group)[]
-      if (queue.length === calls.length) this.#waiting.delete(key)
-      else queue.splice(0, calls.length)
-    }
-    // V8 frees entries deleted from an old Map or Set only at a full garbage collection, so that these are replaced.
-    if (this.#waiting.size === 0) this.#waiting = new Map()
-    await work()
-    for (const { key } of chains) if (!this.#detached.has(key)) this.#release(key)
-    if (this.#busy.size === 0) this.#busy = new Set()
-    this.#schedule()
-  }
-
-  /** Lets chains go on by themselves, so that the step need not wait for them. */
-  #detach(chains: readonly Chain[], work: (chain: Chain) => Promise<void>): void {
-    for (const chain of chains) {
-      const { key } = chain
-      const ended = this.#semaphore
-        .run(() => work(chain))
-        .then(() => {
-          this.#detached.delete(key)
-          this.#release(key)
+      void this.#track(
+        this.#store(writes, shareLoad ? reads : [], () => {
+          this.#isWriting = false
           this.#schedule()
         })
-      this.#setDetached(chain, ended)
+      )
+    }
+    if (reads.length > 0 && !shareLoad) {
+      this.#isReading = true
+      void this.#track(
+        this.#read(reads).then(() => {
+          this.#isReading = false
+          this.#schedule()
+        })
+      )
     }
   }
 
-  #setDetached({ key, calls }: Chain, ended: Promise<void>): void {
-    this.#detached.set(key, ended)
-    for (const entry of [...calls, ...(this.#waiting.get(key) ?? [])]) entry.onDetach?.()
+  /** Takes the calls on keys out of their queues, up to a size. */
+  #take(ready: Set<string>): Chain[] {
+    const chains: Chain[] = []
+    let size = 0
+    for (const key of ready) {
+      if (chains.length >= MAX_KEYS || size > MAX_SIZE) break
+      ready.delete(key)
+      const queue = this.#waiting.get(key)
+      if (queue === undefined || this.#busy.has(key)) continue
+      const calls = callsBeforeGroup(queue)
+      if (calls.length === 0) continue
+      chains.push({ key, calls })
+      for (const call of calls) size += call.size
+      if (queue.length === calls.length) this.#waiting.delete(key)
+      else queue.splice(0, calls.length)
+      this.#setBusy(key, calls.length)
+    }
+    // V8 frees entries deleted from an old Map or Set only at a full garbage collection, so that these are replaced.
+    if (this.#waiting.size === 0) {
+      this.#waiting = new Map()
+      this.#readKeys = new Set()
+      this.#writeKeys = new Set()
+    }
+    return chains
+  }
+
+  #setBusy(key: string, count: number): void {
+    this.#busy.set(key, (this.#busy.get(key) ?? 0) + count)
+  }
+
+  /** Counts what is settled of a key. After the last, its next calls can begin, or the group whose last key this was. */
+  #done(key: string, count: number): void {
+    const left = (this.#busy.get(key) as number) - count
+    if (left > 0) {
+      this.#busy.set(key, left)
+      return
+    }
+    this.#busy.delete(key)
+    if (this.#busy.size === 0) this.#busy = new Map()
+    const queue = this.#waiting.get(key)
+    if (queue === undefined) return
+    const [next] = queue as [Call | Group]
+    if (!isGroup(next)) this.#setReady(key, callsBeforeGroup(queue).every(isRead))
+    else if (--next.blockers === 0) this.#readyGroups.push(next)
+    this.#schedule()
   }
 
   async #track(work: Promise<void>): Promise<void> {
@@ -313,88 +388,130 @@ export class Batch {
     this.#steps.delete(work)
   }
 
-  /** A group whose last key this was can begin. */
-  #release(key: string): void {
-    this.#busy.delete(key)
-    const next = this.#waiting.get(key)?.[0]
-    if (next !== undefined && isGroup(next) && --next.blockers === 0) this.#readyGroups.push(next)
+  /** Marks keys as waiting for a lock until the work has ended, so that `passed()` leaves them out. */
+  #holdUp(keys: Iterable<string>, entries: readonly Entry[], work: Promise<void>): void {
+    this.#locked.set(work, keys)
+    for (const entry of entries) entry.onHeldUp?.()
+    for (const key of this.#heldUpKeys(keys)) for (const entry of this.#waiting.get(key) ?? []) entry.onHeldUp?.()
+    void work.then(() => this.#locked.delete(work))
   }
 
   #beginGroup(group: Group): void {
-    for (const key of group.entries.keys()) {
-      this.#busy.add(key)
+    group.isRunning = true
+    for (const key of group.keys) {
+      this.#setBusy(key, 1)
       const queue = this.#waiting.get(key) as (Call | Group)[]
       if (queue.length === 1) this.#waiting.delete(key)
       else queue.shift()
     }
-    void this.#track(this.#storeGroup(group).then(group.resolve, error => group.reject(copyOf(error)))).then(() => {
-      for (const key of group.entries.keys()) this.#release(key)
-      this.#schedule()
-    })
+    void this.#track(
+      new Promise(pass => {
+        const work: Promise<void> = this.#storeGroup(group, () => {
+          this.#holdUp(group.keys, [group], work)
+          pass()
+        }).then(() => {
+          this.#clears.delete(group)
+          for (const key of group.keys) this.#done(key, 1)
+          pass()
+        })
+      })
+    )
   }
 
   // Reading ---------------------------------------------------------------------------------------------------------
 
   async #read(chains: readonly Chain[]): Promise<void> {
     try {
-      answerReads(chains, await this.#load(chains.map(keyOf)))
+      await this.#answer(chains, await this.#load(chains.map(keyOf)))
     } catch (error) {
-      rejectAll(chains, error)
+      this.#reject(chains, error)
     }
   }
 
-  async #load(
-    keys: readonly string[],
-    runner = this.#runner,
-    isLocking = this.#isTransaction && this.#canCompare
-  ): Promise<Map<string, string>> {
+  async #answer(chains: readonly Chain[], texts: ReadonlyMap<string, string>): Promise<void> {
+    for (const { chain, outcomes } of await changesOf(chains, texts)) this.#settle(chain, outcomes)
+  }
+
+  async #load(keys: readonly string[], runner = this.#runner, wait = ''): Promise<Map<string, string>> {
     const texts = new Map<string, string>()
     if (keys.length === 0) return texts
     const [only] = keys
+    // A transaction that reads a value may store what it makes of it, and nobody must change the value meanwhile.
+    const isLocking = this.#canCompare && runner.begin === undefined && runner.isReadOnly !== true
     if (keys.length === 1 && !isLocking) {
       const row = await callQuery(runner, 'findValue', { key: only })
       if (row !== undefined) texts.set(only as string, row.value ?? 'null')
       return texts
     }
-    const rows = await callQuery(runner, isLocking ? 'findAndLockValues' : 'findValues', { keys })
+    const rows = isLocking ? await callQuery(runner, 'findAndLockValues', { keys, wait }) : await callQuery(runner, 'findValues', { keys })
     for (const { key, value } of rows) texts.set(key, value ?? 'null')
     return texts
   }
 
   // Storing ---------------------------------------------------------------------------------------------------------
 
-  /** Stores chains, and answers reads that come along. Settles every call; never fails. */
-  async #store(chains: readonly Chain[], reads: readonly Chain[] = []): Promise<void> {
-    if (this.#canCompare) return this.#storeByComparison(chains, reads)
-    try {
-      settleAll(await this.#storeInTransaction(chains))
-    } catch (error) {
-      await this.#separate(chains, error, half => this.#store(half))
+  /**
+   * Stores chains, and answers reads that come along. Settles every call; never fails.
+   *
+   * @param release called when the next step may begin: before what the first attempt has left
+   */
+  async #store(chains: readonly Chain[], reads: readonly Chain[], release: () => void): Promise<void> {
+    const left = await this.#attempt(chains, reads)
+    if (left.length === 0) return release()
+    await this.#asideSteps.run(() => {
+      release()
+      return this.#finish(left)
+    })
+  }
+
+  /** Loads, applies and stores. Settles what it has stored, and what has failed for good; returns the rest. Never fails. */
+  async #attempt(chains: readonly Chain[], reads: readonly Chain[] = []): Promise<Left[]> {
+    if (!this.#canCompare) {
+      try {
+        for (const { chain, outcomes } of await this.#storeInTransaction(chains)) this.#settle(chain, outcomes)
+        return []
+      } catch (error) {
+        return this.#leftOf(chains, error)
+      }
     }
+    let texts: Map<string, string>
+    try {
+      texts = await this.#load([...chains.filter(chain => !isIndependent(chain) && !isRemovalAlone(chain)), ...reads].map(keyOf))
+    } catch (error) {
+      this.#reject(reads, error)
+      return this.#leftOf(chains, error)
+    }
+    await this.#answer(reads, texts)
+    const byKind = new Map<ChangeKind, Change[]>()
+    for (const change of await changesOf(chains, texts)) {
+      const kind = kindOf(change)
+      if (kind === undefined) this.#settle(change.chain, change.outcomes)
+      else if (byKind.has(kind)) byKind.get(kind)?.push(change)
+      else byKind.set(kind, [change])
+    }
+    return (await Promise.all([...byKind].map(([kind, changes]) => this.#storeOfKind(kind, changes)))).flat()
   }
 
   /** Loads, applies and stores in a transaction that keeps others out. */
-  async #storeInTransaction(chains: readonly Chain[]): Promise<readonly Outcome[]> {
+  async #storeInTransaction(chains: readonly Chain[]): Promise<readonly Change[]> {
     const [first] = chains as readonly [Chain]
     if (chains.length === 1 && isIndependent(first) && !this.#isTransaction) {
       const change = changeOf(first, undefined)
       if (change.text !== undefined) await callQuery(this.#runner, 'putValue', { key: first.key, value: change.text, now: new Date() })
-      return change.outcomes
+      return [change]
     }
     return this.#inTransaction(async tx => {
       const texts = await this.#load(chains.filter(chain => !isIndependent(chain)).map(keyOf), tx)
-      const outcomes: Outcome[] = []
+      const changes = await changesOf(chains, texts)
       const removed: string[] = []
       const now = new Date()
-      for (const chain of chains) {
-        const change = changeOf(chain, texts.get(chain.key))
-        outcomes.push(...change.outcomes)
-        if (change.text === change.old && !isIndependent(chain)) continue
-        if (change.text === undefined) removed.push(chain.key)
-        else await callQuery(tx, 'putValue', { key: chain.key, value: change.text, now })
+      for (const { chain, old, text } of changes) {
+        if (text === old && !isIndependent(chain)) continue
+        if (text === undefined) removed.push(chain.key)
+        else await callQuery(tx, 'putValue', { key: chain.key, value: text, now })
       }
       if (removed.length > 0) await callQuery(tx, 'deleteValues', { keys: removed })
-      return outcomes
+      return changes
     })
   }
 
@@ -402,161 +519,222 @@ export class Batch {
     return this.#isTransaction ? body(this.#runner) : inTransaction(this.#runner, { isolation: 'read committed' }, body)
   }
 
-  /** Loads, applies, and stores by statements that compare; again for the keys that others have changed meanwhile. */
-  async #storeByComparison(chains: readonly Chain[], reads: readonly Chain[]): Promise<void> {
-    let left = chains
-    for (let conflicts = 0; left.length > 0 || conflicts === 0; conflicts++) {
-      if (conflicts > MAX_CONFLICTS && !this.#isTransaction) return this.#storeUnderLocks(left)
-      if (conflicts > MAX_CONFLICTS_LOCKED) return rejectAll(left, conflictError())
-      if (conflicts > 0 && !this.#isTransaction) await new Promise(resolve => setTimeout(resolve, Math.random() * 5 * conflicts))
-      let texts: Map<string, string>
+  /** Stores changes of one kind by statements that are not too long. */
+  async #storeOfKind(kind: ChangeKind, changes: readonly Change[]): Promise<Left[]> {
+    const left: Left[] = []
+    for (const portion of inPortions(changes)) {
+      const begin = performance.now()
       try {
-        const toLoad = left.filter(chain => !isIndependent(chain) && !isRemovalAlone(chain))
-        texts = await this.#load([...toLoad, ...(conflicts === 0 ? reads : [])].map(keyOf))
+        const stored = await this.#runStatement(this.#runner, kind, portion)
+        const lost: Chain[] = []
+        for (const change of portion) {
+          const outcomes = outcomesOf(change, kind, stored)
+          if (outcomes === undefined) lost.push(change.chain)
+          else this.#settle(change.chain, outcomes)
+        }
+        if (lost.length > 0) left.push({ chains: lost, reason: 'conflict', error: undefined })
       } catch (error) {
-        if (conflicts === 0) rejectAll(reads, error)
-        return this.#fail(left, error)
+        const chains = portion.map(({ chain }) => chain)
+        left.push(...(await this.#leftOf(chains, error, begin)))
       }
-      if (conflicts === 0) answerReads(reads, texts)
-      left = await this.#compareAndStore(left.map(chain => changeOf(chain, texts.get(chain.key))))
     }
-  }
-
-  /** Stores changes by one statement for each kind. Settles those that are stored; returns the chains that others have changed. */
-  async #compareAndStore(changes: readonly Change[]): Promise<Chain[]> {
-    const byKind = new Map<ChangeKind, Change[]>()
-    for (const change of changes) {
-      const kind = kindOf(change)
-      if (kind === undefined) settleAll(change.outcomes)
-      else if (byKind.has(kind)) byKind.get(kind)?.push(change)
-      else byKind.set(kind, [change])
-    }
-    const statements = [...byKind].map(([kind, changes]) => this.#storeOfKind(kind, changes))
-    return (await Promise.all(statements)).flat()
-  }
-
-  /** Stores changes of one kind by statements that are not too long. Returns the chains that others have changed. */
-  async #storeOfKind(kind: ChangeKind, changes: readonly Change[]): Promise<Chain[]> {
-    const conflicts: Chain[] = []
-    for (const portion of inPortions(changes)) conflicts.push(...(await this.#storePortion(kind, portion)))
-    return conflicts
-  }
-
-  async #storePortion(kind: ChangeKind, changes: readonly Change[], isAgain = false): Promise<Chain[]> {
-    const chains = changes.map(({ chain }) => chain)
-    const begin = performance.now()
-    // Other keys must not wait long for one of these; a key that is on its own may.
-    const isShared = !this.#isTransaction && !chains.every(({ key }) => key === this.#single || this.#detached.has(key))
-    try {
-      const wait = isShared ? SHARED_LOCK_WAIT : undefined
-      const stored = await this.#runStatement(this.#runner, kind, changes, wait)
-      return changes.flatMap(change => {
-        const outcomes = outcomesOf(change, kind, stored)
-        if (outcomes === undefined) return [change.chain]
-        settleAll(outcomes)
-        return []
-      })
-    } catch (error) {
-      // Others have changed a key, or lock keys in another order: nothing was stored.
-      if (!this.#isTransaction && isConflict(error)) return chains
-      // A lock on the whole table is waited for before the statement can set its limit.
-      const isTable = performance.now() - begin > 10 * SHARED_LOCK_WAIT
-      if (isShared && isLockTimeout(error) && !isTable) return this.#separateLocked(kind, changes, isAgain)
-      await this.#separate(chains, error, half => this.#storeByComparison(half, []))
-      return []
-    }
+    return left
   }
 
   /** Sends the statement of a kind. Returns the keys that it stored or removed. */
-  async #runStatement(runner: Runner, kind: ChangeKind, changes: readonly Change[], wait?: number): Promise<ReadonlySet<string>> {
+  async #runStatement(runner: Runner, kind: ChangeKind, changes: readonly Change[]): Promise<ReadonlySet<string>> {
     const keys = changes.map(({ chain }) => chain.key)
     const values = changes.map(({ text }) => text)
     const olds = changes.map(({ old }) => old)
-    const common = { keys, wait: String(wait ?? '') }
+    const common = { keys, wait: this.#wait }
     const now = new Date()
-    const query = (kind: Exclude<ChangeKind, 'put'>) => {
-      switch (kind) {
-        case 'add':
-          return callQuery(runner, 'addValues', { ...common, values, now })
-        case 'swap':
-          return callQuery(runner, 'swapValues', { ...common, olds, values, now })
-        case 'removeOld':
-          return callQuery(runner, 'removeOldValues', { ...common, olds })
-        case 'remove':
-          return callQuery(runner, 'removeValues', common)
-      }
-    }
     try {
-      if (kind === 'put') {
-        // A single key needs no arrays.
-        if (wait === undefined && keys.length === 1) await callQuery(runner, 'putValue', { key: keys[0], value: values[0], now })
-        else await callQuery(runner, 'putValues', { ...common, values, now })
-        return new Set(keys)
+      switch (kind) {
+        case 'put':
+          // A single key needs no arrays.
+          if (changes.length === 1) await callQuery(runner, 'putValue', { key: keys[0], value: values[0], now, wait: common.wait })
+          else await callQuery(runner, 'putValues', { ...common, values, now })
+          return new Set(keys)
+        case 'add':
+          return keysOf(await callQuery(runner, 'addValues', { ...common, values, now }))
+        case 'swap':
+          return keysOf(await callQuery(runner, 'swapValues', { ...common, olds, values, now }))
+        case 'removeOld':
+          return keysOf(await callQuery(runner, 'removeOldValues', { ...common, olds }))
+        case 'remove':
+          return keysOf(await callQuery(runner, 'removeValues', common))
       }
-      return new Set((await query(kind)).map(({ key }) => key))
     } catch (error) {
       // To the adapter a statement that returns rows is one that reads.
       throw this.#isTransaction || runner !== this.#runner ? error : asLostCommit(error)
     }
   }
 
-  /** Leaves the keys that others have locked to wait by themselves, and stores the rest. */
-  async #separateLocked(kind: ChangeKind, changes: readonly Change[], isAgain: boolean): Promise<Chain[]> {
-    const chains = changes.map(({ chain }) => chain)
-    let locked: ReadonlySet<string>
-    try {
-      // A row that somebody has inserted and not committed cannot be looked for: if the rest fails again, each key is on its own.
-      const keys = chains.map(keyOf)
-      locked = new Set(
-        isAgain || keys.length === 1 ? keys : (await callQuery(this.#runner, 'findLockedKeys', { keys })).map(({ key }) => key)
-      )
-    } catch (error) {
-      await this.#fail(chains, error)
-      return []
-    }
-    this.#detach(
-      chains.filter(({ key }) => locked.has(key)),
-      chain => this.#storeByComparison([chain], [])
-    )
-    const unlocked = changes.filter(({ chain }) => !locked.has(chain.key))
-    return unlocked.length === 0 ? [] : this.#storePortion(kind, unlocked, true)
+  /** How long a statement waits for a lock, in ms; empty in a transaction of the caller, whose locks wait as long as all. */
+  get #wait(): string {
+    return this.#isTransaction ? '' : String(Math.min(LOCK_WAIT, this.#lockLimit))
   }
 
-  /** Stores each of the chains under the lock of its row. */
-  async #storeUnderLocks(chains: readonly Chain[]): Promise<void> {
-    const [first] = chains as readonly [Chain]
-    if (this.#detached.has(first.key)) await this.#storeUnderLock(first)
-    else this.#detach(chains, chain => this.#storeUnderLock(chain))
-  }
-
-  async #storeUnderLock(chain: Chain): Promise<void> {
+  /** Loads, applies and stores one chain under the lock of its row. */
+  async #attemptUnderLock(chain: Chain): Promise<Left[]> {
+    const begin = performance.now()
     try {
       const outcomes = await this.#inTransaction(async tx => {
-        for (let conflicts = 0; conflicts < MAX_CONFLICTS_LOCKED; conflicts++) {
-          const change = changeOf(chain, (await this.#load([chain.key], tx, true)).get(chain.key))
-          const kind = kindOf(change)
-          const outcomes = kind === undefined ? change.outcomes : outcomesOf(change, kind, await this.#runStatement(tx, kind, [change]))
-          if (outcomes !== undefined) return outcomes
-        }
-        throw conflictError()
+        const texts = await this.#load([chain.key], tx, this.#wait)
+        const [change] = (await changesOf([chain], texts)) as [Change]
+        const kind = kindOf(change)
+        return kind === undefined ? change.outcomes : outcomesOf(change, kind, await this.#runStatement(tx, kind, [change]))
       })
-      settleAll(outcomes)
+      if (outcomes === undefined) return [{ chains: [chain], reason: 'conflict', error: undefined }]
+      this.#settle(chain, outcomes)
+      return []
     } catch (error) {
-      await this.#separate([chain], error, half => this.#storeByComparison(half, []))
+      return this.#leftOf([chain], error, begin)
     }
   }
 
-  async #storeGroup({ entries }: Group): Promise<number> {
-    for (let conflicts = 0; ; conflicts++) {
+  // What an attempt leaves ------------------------------------------------------------------------------------------
+
+  /** What becomes of chains of which a statement has stored nothing: those that nothing helps fail at once. */
+  async #leftOf(chains: readonly Chain[], error: unknown, begin?: number): Promise<Left[]> {
+    const reason = this.#reasonOf(error, begin)
+    const [first] = chains as readonly [Chain]
+    if (reason !== undefined && !(reason === 'refused' && chains.length === 1 && first.calls.length === 1))
+      return [{ chains, reason, error }]
+    await this.#fail(chains, error)
+    return []
+  }
+
+  #reasonOf(error: unknown, begin = Number.NEGATIVE_INFINITY): Left['reason'] | undefined {
+    // What follows a failed statement in a transaction is refused.
+    if (this.#isTransaction) return undefined
+    if (isValueError(error)) return 'refused'
+    if (!this.#canCompare) return undefined
+    if (isConflict(error)) return 'conflict'
+    // A lock on the whole table is waited for before the statement can set its limit.
+    return isLockTimeout(error) && performance.now() - begin < this.#lockLimit ? 'locked' : undefined
+  }
+
+  /** Goes on until every call is settled, or waits for a lock. Never fails. */
+  async #finish(left: readonly Left[], conflicts = 1): Promise<void> {
+    await Promise.all(left.map(one => this.#goOn(one, conflicts)))
+  }
+
+  async #goOn({ chains, reason, error }: Left, conflicts: number): Promise<void> {
+    const [first, ...others] = chains as readonly [Chain, ...Chain[]]
+    if (reason === 'conflict') {
+      if (conflicts > MAX_CONFLICTS_LOCKED) return this.#fail(chains, error ?? conflictError())
+      if (!this.#isTransaction) await pause(Math.random() * 5 * Math.min(conflicts, MAX_CONFLICTS))
+      if (conflicts <= MAX_CONFLICTS || this.#isTransaction) return this.#finish(await this.#attempt(chains), conflicts + 1)
+      for (const chain of chains) await this.#finish(await this.#attemptUnderLock(chain), conflicts + 1)
+    } else if (others.length > 0) {
+      const parts = reason === 'locked' ? await this.#separateLocked(chains, error) : halvesOf(chains)
+      for (const part of parts) await this.#finish(await this.#attempt(part))
+    } else if (reason === 'locked') {
+      this.#waitForLock(first, error)
+    } else {
+      await this.#storeOneByOne(first)
+    }
+  }
+
+  /** Has the chains whose rows are locked wait by themselves, and returns the others in parts to be stored. */
+  async #separateLocked(chains: readonly Chain[], error: unknown): Promise<(readonly Chain[])[]> {
+    let locked: ReadonlySet<string>
+    try {
+      locked = keysOf(await callQuery(this.#runner, 'findLockedKeys', { keys: chains.map(keyOf) }))
+    } catch (failure) {
+      await this.#fail(chains, failure)
+      return []
+    }
+    // Somebody has inserted a key and not committed, which cannot be looked for.
+    if (locked.size === 0) return halvesOf(chains)
+    for (const chain of chains) if (locked.has(chain.key)) this.#waitForLock(chain, error)
+    const unlocked = chains.filter(({ key }) => !locked.has(key))
+    return unlocked.length === 0 ? [] : [unlocked]
+  }
+
+  #waitForLock(chain: Chain, error: unknown): void {
+    this.#holdUp([chain.key], chain.calls, this.#storeAlone(chain, error))
+  }
+
+  async #storeOneByOne({ key, calls }: Chain): Promise<void> {
+    for (const call of calls) await this.#storeAlone({ key, calls: [call] })
+  }
+
+  /**
+   * Stores one chain, and waits as long as it may for its lock. It keeps no connection while it waits, so that many
+   * locked keys leave the pool to others.
+   *
+   * @param error with which its row was found locked before
+   */
+  async #storeAlone(chain: Chain, error?: unknown): Promise<void> {
+    const until = performance.now() + this.#lockLimit - LOCK_WAIT
+    let isContended = false
+    while (error === undefined || (await this.#unlocked(chain.key, until))) {
+      const [left] = await this.#asideLocked.run(() => (isContended ? this.#attemptUnderLock(chain) : this.#attempt([chain])))
+      if (left === undefined) return
+      if (left.reason === 'refused') return this.#storeOneByOne(chain)
+      isContended = left.reason === 'conflict'
+      error = left.error ?? conflictError()
+    }
+    await this.#fail([chain], error)
+  }
+
+  /** Resolves with true when the key's lock may be gone, and with false when the limit is over. */
+  #unlocked(key: string, until: number): Promise<boolean> {
+    return new Promise(resolve => {
+      this.#lockWaits.push({ key, until, resolve })
+      if (!this.#isPolling) void this.#poll()
+    })
+  }
+
+  /** Looks after locked keys, all by one statement. The first of them may queue for its lock, so that it gets its turn. */
+  async #poll(): Promise<void> {
+    this.#isPolling = true
+    while (this.#lockWaits.length > 0) {
+      await pause(LOCK_PAUSE)
+      const [first, ...others] = this.#lockWaits.splice(0) as [LockWait, ...LockWait[]]
+      const keys = others.map(({ key }) => key)
+      const locked =
+        keys.length === 0 ? new Set() : await callQuery(this.#runner, 'findLockedKeys', { keys }).then(keysOf, () => new Set<string>())
+      for (const wait of [first, ...others]) {
+        const isOver = performance.now() >= wait.until
+        if (isOver || !locked.has(wait.key)) wait.resolve(!isOver)
+        else this.#lockWaits.push(wait)
+      }
+    }
+    this.#isPolling = false
+  }
+
+  // Groups ----------------------------------------------------------------------------------------------------------
+
+  /** @param onLocked called once if a lock of another client is in the way */
+  async #storeGroup(group: Group, onLocked: () => void): Promise<void> {
+    const until = performance.now() + this.#lockLimit - LOCK_WAIT
+    for (let [conflicts, isHeldUp] = [0, false]; ; ) {
+      let begin = 0
       try {
-        return await this.#storeEntries(entries)
+        const count = await (isHeldUp ? this.#asideLocked : this.#asideGroups).run(() => {
+          begin = performance.now()
+          return group.store(this.#wait)
+        })
+        return group.resolve(count)
       } catch (error) {
-        if (this.#isTransaction || !isConflict(error) || conflicts >= MAX_CONFLICTS) throw error
+        const reason = this.#reasonOf(error, begin)
+        if (reason === 'locked' && performance.now() < until) {
+          if (!isHeldUp) onLocked()
+          isHeldUp = true
+          await pause(LOCK_PAUSE)
+        } else if (reason === 'conflict' && conflicts++ < MAX_CONFLICTS_LOCKED) {
+          await pause(Math.random() * 5 * Math.min(conflicts, MAX_CONFLICTS))
+        } else {
+          return group.reject(copyOf(error))
+        }
       }
     }
   }
 
-  async #storeEntries(entries: ReadonlyMap<string, string | undefined>): Promise<number> {
+  async #storeEntries(entries: ReadonlyMap<string, string | undefined>, wait: string): Promise<number> {
     const [changes, isRemoval] = [[...entries].map(([key, text]) => ({ key, text })), [...entries.values()].includes(undefined)]
     if (!this.#canCompare) {
       return this.#inTransaction(async tx => {
@@ -565,13 +743,12 @@ export class Batch {
         return changes.length
       })
     }
-    const portions = [...inPortions(changes)]
     const send = async (runner: Runner, portion: typeof changes) => {
       const keys = portion.map(({ key }) => key)
-      if (isRemoval) return (await callQuery(runner, 'removeValues', { keys, wait: '' })).length
-      return (await callQuery(runner, 'putValues', { keys, values: portion.map(({ text }) => text), now: new Date(), wait: '' })).changes
+      if (isRemoval) return (await callQuery(runner, 'removeValues', { keys, wait })).length
+      return (await callQuery(runner, 'putValues', { keys, values: portion.map(({ text }) => text), now: new Date(), wait })).changes
     }
-    const [only, ...others] = portions as [typeof changes, ...(typeof changes)[]]
+    const [only, ...others] = [...inPortions(changes)] as [typeof changes, ...(typeof changes)[]]
     // One statement is a transaction by itself.
     if (others.length === 0 && !this.#isTransaction) {
       return send(this.#runner, only).catch(error => {
@@ -580,25 +757,24 @@ export class Batch {
     }
     return this.#inTransaction(async tx => {
       let count = 0
-      for (const portion of portions) count += await send(tx, portion)
+      for (const portion of [only, ...others]) count += await send(tx, portion)
       return count
     })
   }
 
-  // Failures --------------------------------------------------------------------------------------------------------
+  // Settling --------------------------------------------------------------------------------------------------------
 
-  /** Nothing was stored of the chains. If one of their values is at fault, finds it by halving; else all fail. */
-  async #separate(chains: readonly Chain[], error: unknown, retry: (chains: readonly Chain[]) => Promise<void>): Promise<void> {
-    const [first] = chains as readonly [Chain]
-    if (this.#isTransaction || !isValueError(error)) return this.#fail(chains, error)
-    if (chains.length > 1) {
-      const middle = Math.ceil(chains.length / 2)
-      await retry(chains.slice(0, middle))
-      await retry(chains.slice(middle))
-    } else if (first.calls.length > 1) {
-      for (const call of first.calls) await retry([{ key: first.key, calls: [call] }])
-    } else {
-      rejectAll(chains, error)
+  #settle({ key, calls }: Chain, outcomes: readonly Outcome[]): void {
+    for (const settle of outcomes) settle()
+    this.#done(key, calls.length)
+  }
+
+  #reject(chains: readonly Chain[], error: unknown): void {
+    for (const chain of chains) {
+      this.#settle(
+        chain,
+        chain.calls.map(call => () => call.reject(copyOf(error)))
+      )
     }
   }
 
@@ -606,7 +782,7 @@ export class Batch {
   async #fail(chains: readonly Chain[], error: unknown): Promise<void> {
     const part = (isWanted: (call: Call) => boolean) =>
       chains.map(({ key, calls }) => ({ key, calls: calls.filter(isWanted) })).filter(({ calls }) => calls.length > 0)
-    rejectAll(part(isWrite), error)
+    this.#reject(part(isWrite), error)
     const reads = part(isRead)
     if (reads.length > 0) await this.#read(reads)
   }
@@ -634,22 +810,28 @@ class Semaphore {
   }
 }
 
+function pause(duration: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, duration))
+}
+
 // Chains and changes ------------------------------------------------------------------------------------------------
 
 function keyOf({ key }: Chain): string {
   return key
 }
 
-function isGroup(entry: Call | Group): entry is Group {
-  return 'entries' in entry
+function keysOf(rows: readonly { readonly key: string }[]): ReadonlySet<string> {
+  return new Set(rows.map(({ key }) => key))
 }
 
-/** Resolves when the call or the group is settled, or unless `isWithLocked` when its key waits for another client's lock. */
-function whenSettled(entry: Call | Group, isWithLocked: boolean): Promise<void> {
-  return new Promise(done => {
-    if (!isWithLocked) entry.onDetach = done
+function isGroup(entry: Call | Group): entry is Group {
+  return 'store' in entry
+}
+
+function whenSettled(entry: Entry): Promise<void> {
+  entry.settled ??= new Promise(done => {
     const { resolve, reject } = entry
-    entry.resolve = (result: never) => {
+    entry.resolve = result => {
       resolve(result)
       done()
     }
@@ -658,6 +840,20 @@ function whenSettled(entry: Call | Group, isWithLocked: boolean): Promise<void> 
       done()
     }
   })
+  return entry.settled
+}
+
+function whenPassed(entry: Entry): Promise<void> {
+  entry.passed ??= new Promise(done => {
+    entry.onHeldUp = done
+    void whenSettled(entry).then(done)
+  })
+  return entry.passed
+}
+
+function halvesOf(chains: readonly Chain[]): (readonly Chain[])[] {
+  const middle = Math.ceil(chains.length / 2)
+  return [chains.slice(0, middle), chains.slice(middle)].filter(({ length }) => length > 0)
 }
 
 /** The calls at the head of a queue, before the next group. */
@@ -684,10 +880,48 @@ function isRemovalAlone({ calls }: Chain): boolean {
   return calls.length === 1 && calls[0]?.kind === 'remove'
 }
 
+/** Applies each chain to its stored value. Other work of the process gets its turn meanwhile, as values may be large. */
+async function changesOf(chains: readonly Chain[], texts: ReadonlyMap<string, string>): Promise<Change[]> {
+  const changes: Change[] = []
+  let work = 0
+  for (const chain of chains) {
+    const old = texts.get(chain.key)
+    const size = chain.calls.reduce((sum, call) => sum + call.size + (old?.length ?? 0), 0)
+    work += size
+    if (work > MAX_WORK) {
+      work = 0
+      await nextTurn()
+    }
+    changes.push(size > MAX_WORK ? await slowChangeOf(chain, old) : changeOf(chain, old))
+  }
+  return changes
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
+}
+
 /** Applies a chain's calls in order, each with its own success or failure. */
 function changeOf(chain: Chain, old: string | undefined): Change {
   const stored = new StoredValue(old, chain.key)
   const outcomes = chain.calls.map(call => apply(call, stored))
+  return changed(chain, old, outcomes, stored)
+}
+
+async function slowChangeOf(chain: Chain, old: string | undefined): Promise<Change> {
+  const stored = new StoredValue(old, chain.key)
+  const outcomes: Outcome[] = []
+  for (const call of chain.calls) {
+    if (stored.work > MAX_WORK) {
+      stored.work = 0
+      await nextTurn()
+    }
+    outcomes.push(apply(call, stored))
+  }
+  return changed(chain, old, outcomes, stored)
+}
+
+function changed(chain: Chain, old: string | undefined, outcomes: readonly Outcome[], stored: StoredValue): Change {
   try {
     return { chain, old, outcomes, text: stored.text }
   } catch {
@@ -705,7 +939,7 @@ function changeOneByOne(chain: Chain, old: string | undefined): Change {
       text = stored.text
       return outcome
     } catch (error) {
-      return () => call.reject(tooDeep(error, chain.key))
+      return () => call.reject(error)
     }
   })
   return { chain, old, outcomes, text }
@@ -716,17 +950,8 @@ function apply(call: Call, stored: StoredValue): Outcome {
     const result = call.apply(stored)
     return () => call.resolve(result)
   } catch (error) {
-    return () => call.reject(tooDeep(error, stored.key))
+    return () => call.reject(error)
   }
-}
-
-/** `JSON.stringify` and `structuredClone` overflow the stack on values that others have stored with thousands of levels. */
-function tooDeep(error: unknown, key: string): unknown {
-  if (!(error instanceof RangeError && /call stack/.test(error.message))) return error
-  return new DatabaseError(
-    'invalid_value',
-    `The value of the key ${JSON.stringify(key)} has too many levels to be changed; nothing was changed.`
-  )
 }
 
 /** How a change is stored on a dialect that compares; undefined if there is nothing to store. */
@@ -764,19 +989,7 @@ function* inPortions<T extends { readonly text: string | undefined; readonly old
   if (portion.length > 0) yield portion
 }
 
-// Settling ----------------------------------------------------------------------------------------------------------
-
-function settleAll(outcomes: readonly Outcome[]): void {
-  for (const settle of outcomes) settle()
-}
-
-function answerReads(chains: readonly Chain[], texts: ReadonlyMap<string, string>): void {
-  for (const chain of chains) settleAll(changeOf(chain, texts.get(chain.key)).outcomes)
-}
-
-function rejectAll(chains: readonly Chain[], error: unknown): void {
-  for (const { calls } of chains) for (const call of calls) call.reject(copyOf(error))
-}
+// Errors ------------------------------------------------------------------------------------------------------------
 
 function conflictError(): DatabaseError {
   return new DatabaseError('serialization_failure', 'Other clients changed a key of the store again and again; try again.')

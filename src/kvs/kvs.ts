@@ -62,7 +62,7 @@ export interface KeyValueStore {
   deleteMany(keys: Iterable<string>): Promise<number>
   /**
    * Removes every key that begins with the prefix, literally. Returns the number of removed keys. It takes effect
-   * after all calls that were made before it, and before all that are made after.
+   * after all earlier calls on such keys, and before all later ones.
    */
   clear(options?: { prefix?: string }): Promise<number>
   /** Yields keys in the order of their code points, without reading their values. */
@@ -84,13 +84,14 @@ export class Store implements KeyValueStore {
   /**
    * @param runner what the statements run on
    * @param maxValueBytes maximum size of a value, in bytes of its JSON text
+   * @param lockLimit how long a key waits for the lock of another client, in ms; 0 for no limit
    * @param assertUsable fails when the store must not be used now
    */
-  constructor(runner: Runner, maxValueBytes: number, assertUsable: () => void) {
+  constructor(runner: Runner, maxValueBytes: number, lockLimit: number, assertUsable: () => void) {
     this.#runner = runner
     this.#maxValueBytes = maxValueBytes
     this.#assertUsable = assertUsable
-    this.#batch = new Batch(runner)
+    this.#batch = new Batch(runner, lockLimit)
   }
 
   get<T = unknown>(key: string, path?: Path): Promise<T | null> {
@@ -220,8 +221,7 @@ export class Store implements KeyValueStore {
     checkOptions('clear', options, ['prefix'])
     const { prefix = '' } = options
     try {
-      const remove = () => callQuery(this.#runner, 'removePrefix', { prefix, end: endOfPrefix(prefix) })
-      return (await this.#batch.afterAll(remove)).changes
+      return await this.#batch.clear(prefix, endOfPrefix(prefix))
     } catch (error) {
       throw atCaller(error)
     }
@@ -279,7 +279,7 @@ export class Store implements KeyValueStore {
 
   /** Resolves when all calls made so far are settled, but for those that wait for another client's lock. */
   flush(): Promise<void> {
-    return this.#batch.settled(false)
+    return this.#batch.passed()
   }
 
   /** Resolves when all calls made so far are settled. */

@@ -12,6 +12,8 @@ export class StoredValue {
   #isChanged = false
   /** Upper bound of the text's length, in characters. */
   maxLength: number
+  /** Number of characters that were parsed, copied or written. */
+  work = 0
 
   /** @param text the value as it is stored; undefined when the key is absent */
   constructor(text: string | undefined, key: string) {
@@ -28,7 +30,7 @@ export class StoredValue {
   /** The value, to be read, or to be changed in place and handed to `change`; undefined when the key is absent. */
   get value(): JsonValue | undefined {
     if (!this.#isParsed) {
-      this.#value = this.#text === undefined ? undefined : parseStored(this.#text, this.key)
+      this.#value = this.#text === undefined ? undefined : this.#parse(this.#text)
       this.#isParsed = true
     }
     return this.#value
@@ -36,7 +38,9 @@ export class StoredValue {
 
   /** A value of its own for a caller. */
   copy(): JsonValue | undefined {
-    return this.#isParsed ? structuredClone(this.#value) : this.#text === undefined ? undefined : parseStored(this.#text, this.key)
+    if (!this.#isParsed) return this.#text === undefined ? undefined : this.#parse(this.#text)
+    this.work += this.maxLength
+    return this.#orTooDeep(() => structuredClone(this.#value))
   }
 
   /** Takes another text as the whole value; undefined removes the key. */
@@ -58,14 +62,34 @@ export class StoredValue {
   /**
    * The value as it is to be stored; undefined when the key is absent.
    *
-   * @throws RangeError when the value has too many levels for `JSON.stringify`
+   * @throws DatabaseError `invalid_value` when the value has too many levels
    */
   get text(): string | undefined {
     if (this.#isChanged) {
-      this.#text = JSON.stringify(this.#value)
+      this.work += this.maxLength
+      this.#text = this.#orTooDeep(() => JSON.stringify(this.#value))
       this.#isChanged = false
     }
     return this.#text
+  }
+
+  #parse(text: string): JsonValue {
+    this.work += text.length
+    return parseStored(text, this.key)
+  }
+
+  /** `JSON.stringify` and `structuredClone` overflow the stack on values that others have stored with thousands of levels. */
+  #orTooDeep<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      throw new DatabaseError(
+        'invalid_value',
+        `The value of the key ${JSON.stringify(this.key)} has too many levels to be changed; nothing was changed.`,
+        { cause: error }
+      )
+    }
   }
 }
 
