@@ -42,6 +42,7 @@ export type ErrorCode =
   | 'migration_mismatch'
   | 'closed'
   | 'active_sql_transaction'
+  | 'no_active_sql_transaction'
   | 'in_failed_sql_transaction'
   | 'idle_in_transaction_session_timeout'
   | 'invalid_transaction_termination'

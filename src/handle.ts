@@ -8,6 +8,7 @@ import { executeBatch, executeScript, executeStatement, maybeOneOf, oneOf, query
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
 import type { Migration, Transact } from './migrations.ts'
 import { assertOutside } from './scope.ts'
+import { ALONE, GROUP, type Place } from './session-state.ts'
 import type { Sql } from './sql.ts'
 import { bind, type Query, type QueryParameters, scriptOf } from './statement.ts'
 import { checkTransaction, runTransaction, type TransactionSession } from './transaction.ts'
@@ -154,6 +155,9 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   abstract migrate(module: string, migrations: readonly Migration[]): Promise<string[]>
   /** @internal Fails when no call may be made now. */
   abstract assertUsable(): void
+  /** Where a statement runs that is called by itself, and those of a batch or a script. */
+  protected abstract readonly place: Place
+  protected abstract readonly groupPlace: Place
 
   all<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T[]> {
     return this.#query(query, parameters, same) as Promise<T[]>
@@ -170,7 +174,7 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   #query<T>(query: Query, parameters: QueryParameters | undefined, pick: (rows: Row[]) => T): Promise<T> {
     try {
       this.assertUsable()
-      return queryRows(this.runner, bind(query, parameters, this.dialect), pick)
+      return queryRows(this.runner, bind(query, parameters, this.dialect, this.place), pick)
     } catch (error) {
       return this.#reject(error)
     }
@@ -187,7 +191,7 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   run(query: Query, parameters?: QueryParameters): Promise<RunResult> {
     try {
       this.assertUsable()
-      return executeStatement(this.runner, bind(query, parameters, this.dialect))
+      return executeStatement(this.runner, bind(query, parameters, this.dialect, this.place))
     } catch (error) {
       return this.#reject(error)
     }
@@ -210,11 +214,11 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
 
   #bindBatchQuery(query: BatchQuery, i: number): BoundStatement {
     try {
-      if (!Array.isArray(query)) return bind(query as Query, undefined, this.dialect)
+      if (!Array.isArray(query)) return bind(query as Query, undefined, this.dialect, this.groupPlace)
       if (query.length !== 2 || typeof query[0] !== 'string') {
         throw new DatabaseError('invalid_parameter', 'Expected a template, a string, or [string, parameters].')
       }
-      return bind(query[0], query[1], this.dialect)
+      return bind(query[0], query[1], this.dialect, this.groupPlace)
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error
       throw new DatabaseError(error.code, `Query ${i + 1} of batch(): ${error.message}`, { sql: error.sql })
@@ -224,7 +228,7 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   iterate<T extends object = Row>(query: Query, parameters?: QueryParameters): AsyncGenerator<T, void, undefined> {
     try {
       this.assertUsable()
-      return this.#rows<T>(bind(query, parameters, this.dialect))
+      return this.#rows<T>(bind(query, parameters, this.dialect, this.place))
     } catch (error) {
       this.refused(error)
       return failing(atCaller(error))
@@ -258,7 +262,7 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   exec(script: string | Sql): Promise<void> {
     try {
       this.assertUsable()
-      return executeScript(this.runner, scriptOf(script, this.dialect))
+      return executeScript(this.runner, scriptOf(script, this.dialect, this.groupPlace))
     } catch (error) {
       return this.#reject(error)
     }
@@ -297,6 +301,8 @@ export interface HandleOptions {
 
 export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Database {
   readonly location: string
+  protected readonly place = ALONE
+  protected readonly groupPlace = GROUP
   readonly #options: HandleOptions
   readonly #transactions = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
@@ -416,6 +422,9 @@ async function runBody<T>(session: TransactionSession, maxValueBytes: number, bo
 }
 
 class TransactionHandle extends BaseHandle<TransactionSession> implements Transaction {
+  protected readonly place = this.runner.place
+  protected readonly groupPlace = this.runner.place
+
   assertUsable(): void {
     this.runner.assertUsable()
   }

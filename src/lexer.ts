@@ -234,10 +234,12 @@ export interface ScriptStatement {
   readonly end: number
   /** Its first words in capitals, four at most, up to the first token that is no word: `PRAGMA`; `CREATE TEMP TABLE notes`. */
   readonly firstWords: readonly string[]
+  /** Its tokens without comments. */
+  readonly tokens: readonly Token[]
 }
 
 /** Enough to tell `ROLLBACK TRANSACTION TO` from `ROLLBACK`. */
-export const MAX_FIRST_WORDS = 4
+const MAX_FIRST_WORDS = 4
 
 /**
  * Returns the statements of a script. Semicolons in parentheses and in bodies (BEGIN … END of a trigger, BEGIN ATOMIC
@@ -248,6 +250,7 @@ export function statementsOf(script: string, dialect: Dialect): ScriptStatement[
   let start = -1
   let end = 0
   let firstWords: string[] = []
+  let own: Token[] = []
   let areWordsOver = false
   let depth = 0
   /** Number of bodies and CASEs that are open. */
@@ -255,9 +258,10 @@ export function statementsOf(script: string, dialect: Dialect): ScriptStatement[
   let previous = ''
 
   function finish(): void {
-    if (start !== -1) statements.push({ start, end, firstWords })
+    if (start !== -1) statements.push({ start, end, firstWords, tokens: own })
     start = -1
     firstWords = []
+    own = []
     areWordsOver = false
     depth = 0
     bodies = 0
@@ -272,6 +276,7 @@ export function statementsOf(script: string, dialect: Dialect): ScriptStatement[
     }
     if (start === -1) start = token.start
     end = token.end
+    own.push(token)
     if (token.kind === 'symbol') {
       if (character === '(') depth++
       else if (character === ')') depth--

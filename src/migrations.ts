@@ -180,7 +180,7 @@ async function runScript(session: TransactionSession, migration: Extract<Migrati
   const { dialect } = session
   const script = migration[dialect]
   const run = async () => {
-    if (statementsOf(script, dialect).length > 0) await executeScript(session, scriptOf(script, dialect))
+    if (statementsOf(script, dialect).length > 0) await executeScript(session, scriptOf(script, dialect, session.place))
   }
   if (dialect === 'postgres') return run()
   if (migration.rebuild === true) return rebuildTables(session, run)

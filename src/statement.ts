@@ -4,7 +4,8 @@
  */
 import type { BoundStatement, BoundValue, Dialect } from './adapter.ts'
 import { DatabaseError, invalidParameter } from './errors.ts'
-import { controlsTransaction, MAX_FIRST_WORDS, statementsOf, type Token, tokens } from './lexer.ts'
+import { statementsOf, type Token, tokens } from './lexer.ts'
+import { ALONE, admit, type Place, type SessionEffect, sessionEffectOf } from './session-state.ts'
 import { flatten, isSql, type Sql } from './sql.ts'
 import { encode, nameOf } from './values.ts'
 
@@ -30,8 +31,10 @@ export interface Statement {
   readonly inOrder: boolean
   /** Index of a value that the text skips, as in `$1, $3`, and would silently drop; −1 without one. */
   readonly unused: number
-  /** The first word if it begins or ends a transaction, which only `transaction()` may do. */
-  readonly transactionControl: string | undefined
+  /** Number of statements in the text. */
+  readonly statements: number
+  /** What its statements change of the session or the transaction; undefined for nothing. */
+  readonly effects: readonly SessionEffect[] | undefined
   /** Indexes of the values that stand in `IN (…)` or `ANY (…)`, where an array is a mistake. */
   readonly listed: ReadonlySet<number>
 }
@@ -68,13 +71,14 @@ export function statementOf(text: string, dialect: Dialect): Statement {
 /**
  * Brings a query and its parameters together, checked and encoded for the dialect's driver.
  *
+ * @param place where it is to run
  * @throws DatabaseError `invalid_parameter` for a missing, unexpected or undefined parameter, or a value that one of the
  *   databases could not hold; the error names it
  */
-export function bind(query: Query, parameters: QueryParameters | undefined, dialect: Dialect): BoundStatement {
+export function bind(query: Query, parameters: QueryParameters | undefined, dialect: Dialect, place: Place = ALONE): BoundStatement {
   if (typeof query === 'string') {
     const statement = statementOf(query, dialect)
-    return boundOf(statement, valuesFor(statement, parameters), dialect, parameters)
+    return boundOf(statement, valuesFor(statement, parameters), dialect, parameters, place)
   }
   if (!isSql(query)) {
     throw invalidParameter(`Expected SQL as a string or a sql\`…\` template, got ${describeWrong(query)}.`)
@@ -82,12 +86,13 @@ export function bind(query: Query, parameters: QueryParameters | undefined, dial
   if (parameters !== undefined) {
     throw invalidParameter('A sql`…` template carries its own values; leave the parameters out.')
   }
-  return bindTemplate(query, dialect)
+  return bindTemplate(query, dialect, place)
 }
 
-function boundOf(statement: Statement, given: readonly unknown[], dialect: Dialect, parameters: unknown): BoundStatement {
-  const { uses, count, listed, transactionControl } = statement
-  if (transactionControl !== undefined) throw controlError(transactionControl, statement.text)
+function boundOf(statement: Statement, given: readonly unknown[], dialect: Dialect, parameters: unknown, place: Place): BoundStatement {
+  const { uses, count, listed, effects, statements, text } = statement
+  if (statements === 0) throw new DatabaseError('syntax_error', 'The text has no statement.', { sql: text })
+  if (effects !== undefined) for (const effect of effects) admit(effect, place, text)
   // Postgres takes each value once, SQLite one for each placeholder.
   const length = dialect === 'postgres' ? count : uses.length
   const values: BoundValue[] = new Array(length)
@@ -97,15 +102,7 @@ function boundOf(statement: Statement, given: readonly unknown[], dialect: Diale
     if (listed.size > 0 && listed.has(index) && Array.isArray(value)) throw arrayInList(statement, index)
     values[i] = encode(value, dialect, statement, index)
   }
-  return { text: statement.text, values, parameters }
-}
-
-function controlError(word: string, sql: string): DatabaseError {
-  return new DatabaseError(
-    'invalid_transaction_termination',
-    `${word} begins or ends a transaction; use transaction(), which does both, or batch(). Nothing was sent.`,
-    { sql }
-  )
+  return { text, values, parameters }
 }
 
 function arrayInList(statement: Statement, index: number): DatabaseError {
@@ -121,12 +118,12 @@ function describeWrong(query: unknown): string {
   return query === null || query === undefined ? String(query) : `a value of type ${typeof query}`
 }
 
-function bindTemplate(query: Sql, dialect: Dialect): BoundStatement {
+function bindTemplate(query: Sql, dialect: Dialect, place: Place): BoundStatement {
   const { template } = query
   const known = template && templates[dialect].get(template)
   if (known !== undefined) {
     assertDefined(query.values)
-    return boundOf(known, query.values, dialect, query.values)
+    return boundOf(known, query.values, dialect, query.values, place)
   }
   const flat = flatten(query, dialect)
   const statement = statementOf(flat.text, dialect)
@@ -146,7 +143,7 @@ function bindTemplate(query: Sql, dialect: Dialect): BoundStatement {
   }
   if (template !== undefined) templates[dialect].set(template, statement)
   assertDefined(flat.values)
-  return boundOf(statement, flat.values, dialect, flat.values)
+  return boundOf(statement, flat.values, dialect, flat.values, place)
 }
 
 function assertDefined(values: readonly unknown[]): void {
@@ -232,9 +229,10 @@ function listNames(parameters: object): string {
 /**
  * Returns the text of a script, which has no parameters.
  *
+ * @param place where it is to run; 'group' stands for 'alone' when the script has one statement
  * @throws DatabaseError `invalid_parameter` for a parameter, `invalid_transaction_termination` for a BEGIN or COMMIT
  */
-export function scriptOf(script: Query, dialect: Dialect): string {
+export function scriptOf(script: Query, dialect: Dialect, place: Place): string {
   if (typeof script !== 'string' && !isSql(script)) {
     throw invalidParameter(`exec() expects a script as a string or a sql\`…\` template, got ${describeWrong(script)}.`)
   }
@@ -245,15 +243,14 @@ export function scriptOf(script: Query, dialect: Dialect): string {
       sql: text
     })
   }
-  const { names, count } = read(text, dialect)
+  const { names, count, statements, effects = [] } = read(text, dialect)
   if (count > 0) {
     throw invalidParameter(
       `exec() takes no parameters, but the script has ${names ? `:${names[0]}` : '$1'}; use run() for one statement.`,
       { sql: text }
     )
   }
-  const control = statementsOf(text, dialect).find(({ firstWords }) => controlsTransaction(firstWords))
-  if (control !== undefined) throw controlError(control.firstWords[0] as string, text)
+  for (const effect of effects) admit(effect, place.kind === 'group' && statements === 1 ? ALONE : place, text)
   return text
 }
 
@@ -317,25 +314,24 @@ function read(text: string, dialect: Dialect): Statement {
   const uses: number[] = []
   const positions: number[] = []
   const listed = new Set<number>()
-  const firstWords: string[] = []
-  let isBegin = true
+  const effects: SessionEffect[] = []
+  const statements = statementsOf(text, dialect)
   let highest = 0
   let output = ''
   let copied = 0
 
-  for (const token of tokens(text, dialect)) {
-    if (token.kind === 'comment') continue
-    // Semicolons in front are empty statements.
-    const isEmpty = firstWords.length === 0 && text[token.start] === ';'
-    isBegin &&= isEmpty || (token.kind === 'word' && firstWords.length < MAX_FIRST_WORDS)
-    if (isBegin && !isEmpty) firstWords.push(text.slice(token.start, token.end).toUpperCase())
-    const index = token.kind === 'positional' || token.kind === 'named' ? indexOf(token) : -1
-    if (index >= 0) {
-      uses.push(index)
-      positions.push(token.start)
-      output += text.slice(copied, token.start) + (dialect === 'sqlite' ? '?' : `$${index + 1}`)
-      copied = token.end
-      if (token.isInList) listed.add(index)
+  for (const statement of statements) {
+    const effect = sessionEffectOf(text, statement, dialect)
+    if (effect !== undefined) effects.push(effect)
+    for (const token of statement.tokens) {
+      const index = token.kind === 'positional' || token.kind === 'named' ? indexOf(token) : -1
+      if (index >= 0) {
+        uses.push(index)
+        positions.push(token.start)
+        output += text.slice(copied, token.start) + (dialect === 'sqlite' ? '?' : `$${index + 1}`)
+        copied = token.end
+        if (token.isInList) listed.add(index)
+      }
     }
   }
 
@@ -368,7 +364,8 @@ function read(text: string, dialect: Dialect): Statement {
     positions,
     inOrder: uses.every((use, i) => use === i),
     unused: firstUnused(uses, highest),
-    transactionControl: controlsTransaction(firstWords) ? firstWords[0] : undefined,
+    statements: statements.length,
+    effects: effects.length > 0 ? effects : undefined,
     listed
   }
 }

@@ -2,6 +2,7 @@
 import type { Adapter, BeginOptions, BoundStatement, Dialect, Executor, Row, RunResult, Session, TransactionOptions } from './adapter.ts'
 import { DatabaseError, invalidParameter, rethrowAtCaller, withStatement } from './errors.ts'
 import { runInScope } from './scope.ts'
+import { type Place, type Remnant, undoRemnants } from './session-state.ts'
 
 const ISOLATIONS: readonly unknown[] = [undefined, 'read committed', 'repeatable read', 'serializable']
 const OPTIONS: readonly string[] = ['isolation', 'readOnly', 'retries']
@@ -67,7 +68,7 @@ async function attempt<T>(
   body: (session: TransactionSession) => Promise<T>
 ): Promise<T> {
   const session = await adapter.begin(options).catch(rethrowAtCaller)
-  const activity: Activity = { running: 0, idleSince: Date.now(), isOver: false, onIdle: [] }
+  const activity: Activity = { running: 0, idleSince: Date.now(), isOver: false, onIdle: [], left: new Set() }
   const transaction = new TransactionSession(adapter, options.readOnly === true, session, activity, 0)
   const limit = new IdleLimit(idleLimit, activity)
   try {
@@ -75,6 +76,7 @@ async function attempt<T>(
     await transaction.idle()
     transaction.assertComplete()
     activity.isOver = true
+    if (activity.left.size > 0) await undoRemnants(session, adapter.dialect, activity.left)
     await session.commit().catch(rethrowAtCaller)
     return result
   } catch (error) {
@@ -97,6 +99,8 @@ interface Activity {
   isOver: boolean
   /** Called when no statement is unanswered. */
   readonly onIdle: (() => void)[]
+  /** What its statements changed of the session. */
+  readonly left: Set<Remnant>
 }
 
 /** The session of a transaction or of a savepoint in it. Refuses what the two databases would treat differently. */
@@ -104,6 +108,7 @@ export class TransactionSession implements Executor {
   readonly dialect: Dialect
   readonly isInProcess: boolean
   readonly isReadOnly: boolean
+  readonly place: Place
   readonly #session: Session
   readonly #activity: Activity
   readonly #depth: number
@@ -126,6 +131,7 @@ export class TransactionSession implements Executor {
     this.#session = session
     this.#activity = activity
     this.#depth = depth
+    this.place = { kind: 'transaction', left: activity.left }
   }
 
   /** Fails when no statement may run now. */

@@ -554,10 +554,9 @@ onEachSharedDatabase('Errors of opening', database => {
 onEachDatabase('Errors of one dialect', database => {
   if (database.dialect === 'sqlite') {
     test('a database that may not grow is disk_full', async () => {
-      const db = await database.open()
+      const config = await database.config()
+      const db = await database.open({ ...config, sqlite: { ...config.sqlite, pragmas: { max_page_count: 20 } } })
       await db.exec('CREATE TABLE notes (note TEXT)')
-      await db.all('PRAGMA max_page_count = 1')
-      await db.run('PRAGMA max_page_count = 20')
       const error = await errorOf(db.run('INSERT INTO notes VALUES ($1)', [CANARY.repeat(100_000)]))
       assert.equal(error.code, 'disk_full')
       assert.ok(!printed(error).includes(CANARY))
@@ -1230,6 +1229,7 @@ const IS_RETRYABLE: Readonly<Record<ErrorCode, boolean>> = {
   migration_mismatch: false,
   closed: false,
   active_sql_transaction: false,
+  no_active_sql_transaction: false,
   in_failed_sql_transaction: false,
   idle_in_transaction_session_timeout: false,
   invalid_transaction_termination: false,
