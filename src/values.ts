@@ -4,7 +4,7 @@
  */
 import { isDate, isUint8Array } from 'node:util/types'
 import type { BoundValue, Dialect } from './adapter.ts'
-import { type DatabaseError, invalidParameter } from './errors.ts'
+import { DatabaseError, invalidParameter } from './errors.ts'
 import { isPlainObject, toJsonText } from './json.ts'
 import { isSql } from './sql.ts'
 
@@ -69,8 +69,17 @@ function toScalar(value: unknown, place: Place, i: number): Scalar {
   }
 }
 
+/** SQLite's SQLITE_MAX_LENGTH; beyond 2 GiB better-sqlite3 would bind no bytes at all. Postgres takes a little more. */
+const MAX_BYTES = 1_000_000_000
+
 function objectToScalar(value: object, place: Place, i: number): string | Buffer {
-  if (isUint8Array(value)) return Buffer.from(value)
+  if (isUint8Array(value)) {
+    if (value.length <= MAX_BYTES) return Buffer.from(value)
+    throw new DatabaseError(
+      'program_limit_exceeded',
+      `Parameter ${nameOf(place, i)} has ${value.length} bytes; at most ${MAX_BYTES} can be stored.`
+    )
+  }
   if (isDate(value)) return dateToText(value, place, i)
   if (isSql(value)) throw refuse(place, i, 'is a sql fragment; put it into a template: sql`… ${fragment}`')
   if (Array.isArray(value) && value.some(isSql)) {

@@ -251,7 +251,7 @@ const FAILURES: readonly Failure[] = [
     query: 'SELECT id FROM parents LIMIT $1',
     parameters: [TRAP]
   },
-  { title: 'an escape of two characters', code: 'data_exception', query: "SELECT 'a' LIKE $1 ESCAPE 'xx'", parameters: [CANARY] },
+  { title: 'an escape of two characters', code: 'invalid_escape_sequence', query: "SELECT 'a' LIKE $1 ESCAPE 'xx'", parameters: [CANARY] },
   {
     title: 'a select of too many columns',
     code: 'program_limit_exceeded',
@@ -334,6 +334,11 @@ onEachDatabase('Errors of statements', database => {
            CREATE TRIGGER guard BEFORE DELETE ON parents FOR EACH ROW EXECUTE PROCEDURE refuse()`
     )
     await assert.rejects(db.run('DELETE FROM parents'), failsWith('raise_exception', /parents stay/))
+  })
+
+  test('bytes that SQLite would cut off are program_limit_exceeded', async () => {
+    const db = await database.open()
+    await assert.rejects(db.all('SELECT $1', [Buffer.alloc(2_200_000_000)]), failsWith('program_limit_exceeded', /1000000000/))
   })
 
   test('a missing savepoint is undefined_object', async () => {
@@ -597,9 +602,9 @@ onEachDatabase('Errors of one dialect', database => {
       ['SELECT CAST($1 AS JSONB) AS a', 'invalid_text_representation', `{"a": ${CANARY}}`],
       ['SELECT CAST($1 AS INTEGER[]) AS a', 'invalid_text_representation', TRAP],
       ['SELECT CAST($1 AS INET) AS a', 'invalid_text_representation', TRAP],
-      ['SELECT CAST($1 AS TIMESTAMP) AS a', 'invalid_text_representation', TRAP],
-      ['SELECT CAST($1 AS DATE) AS a', 'invalid_text_representation', TRAP],
-      ["SELECT to_date($1, 'YYYY') AS a", 'invalid_text_representation', CANARY],
+      ['SELECT CAST($1 AS TIMESTAMP) AS a', 'invalid_datetime_format', TRAP],
+      ['SELECT CAST($1 AS DATE) AS a', 'invalid_datetime_format', TRAP],
+      ["SELECT to_date($1, 'YYYY') AS a", 'invalid_datetime_format', CANARY],
       ['SELECT CAST(CAST($1 AS TEXT) AS REGCLASS) AS a', 'undefined_table', CANARY],
       ['SELECT CAST(CAST($1 AS TEXT) AS REGTYPE) AS a', 'undefined_object', CANARY],
       ['SELECT to_tsquery($1) AS a', 'syntax_error', `${CANARY} ${CANARY}`]
@@ -620,11 +625,11 @@ onEachDatabase('Errors of one dialect', database => {
       assert.ok(!printed(error).includes('7301928465017'), printed(error))
     })
 
-    test('a text that is too long is data_exception', async () => {
+    test('a text that is too long is string_data_right_truncation', async () => {
       const db = await database.open()
       await db.exec('CREATE TABLE notes (note VARCHAR(3))')
       const error = await errorOf(db.run('INSERT INTO notes VALUES ($1)', [CANARY]))
-      assert.equal(error.code, 'data_exception')
+      assert.equal(error.code, 'string_data_right_truncation')
       assert.ok(!printed(error).includes(CANARY))
     })
 
@@ -700,22 +705,30 @@ onEachDatabase('Errors of one dialect', database => {
       await assert.rejects(db.all('SELECT pg_terminate_backend(pg_backend_pid())'), failsWith('connection_failure'))
     })
 
-    for (const state of ['08P01', '57P01']) {
-      test(`a connection that is given up because of ${state} is closed`, async () => {
+    for (const [state, code] of [
+      ['08P01', 'protocol_violation'],
+      ['08006', 'connection_exception'],
+      ['57P01', 'admin_shutdown']
+    ] as const) {
+      test(`${state} that a statement raises is ${code}, and the connection goes on`, async () => {
         const config = await database.config()
-        const [db, other] = [
-          await database.open({ ...config, postgres: { ...config.postgres, maxConnections: 1 } }),
-          await database.open(config)
-        ]
+        const db = await database.open({ ...config, postgres: { ...config.postgres, maxConnections: 1 } })
         const { pid } = await db.one('SELECT pg_backend_pid() AS pid')
-        await assert.rejects(db.exec(`DO $$ BEGIN RAISE EXCEPTION 'raised' USING ERRCODE = '${state}'; END $$`))
-        await db.close()
-        const isOpen = async () => (await other.all('SELECT 1 FROM pg_stat_activity WHERE pid = $1', [pid])).length > 0
-        for (let i = 0; i < 40 && (await isOpen()); i++) await new Promise(resolve => setTimeout(resolve, 25))
-        // Ended in any case: a connection that stays open would keep the process from its end.
-        assert.deepEqual(await other.all('SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity WHERE pid = $1', [pid]), [])
+        const raise = `DO $$ BEGIN RAISE EXCEPTION 'raised' USING ERRCODE = '${state}'; END $$`
+        await assert.rejects(db.exec(raise), failsWith(code))
+        assert.deepEqual(await db.one('SELECT pg_backend_pid() AS pid'), { pid })
       })
     }
+
+    test('bytes for a time are an error of the statement, and the connection goes on', async () => {
+      const config = await database.config()
+      const db = await database.open({ ...config, postgres: { ...config.postgres, maxConnections: 1 } })
+      const { pid } = await db.one('SELECT pg_backend_pid() AS pid')
+      await db.exec('CREATE TABLE notes (written TIMESTAMPTZ)')
+      const error = await errorOf(db.run('INSERT INTO notes VALUES ($1)', [Buffer.from('bytes')]))
+      assert.match(error.code, /^(protocol_violation|invalid_binary_representation)$/)
+      assert.deepEqual(await db.one('SELECT pg_backend_pid() AS pid'), { pid })
+    })
 
     test('a connection that breaks while COMMIT is on its way is commit_unknown, which is not to be repeated', async () => {
       const db = await database.open()
@@ -927,7 +940,7 @@ describe("SQLite's result codes", () => {
     [['SELECT abs(-9223372036854775808)'], 'SQLITE_ERROR', 'numeric_value_out_of_range'],
     [["SELECT json_extract('{}', 'a')"], 'SQLITE_ERROR', 'data_exception'],
     [["SELECT json('{')"], 'SQLITE_ERROR', 'invalid_text_representation'],
-    [["SELECT 'a' LIKE 'b' ESCAPE 'cc'"], 'SQLITE_ERROR', 'data_exception'],
+    [["SELECT 'a' LIKE 'b' ESCAPE 'cc'"], 'SQLITE_ERROR', 'invalid_escape_sequence'],
     [['BEGIN', 'BEGIN'], 'SQLITE_ERROR', 'invalid_transaction_termination'],
     [['COMMIT'], 'SQLITE_ERROR', 'invalid_transaction_termination'],
     [['ROLLBACK'], 'SQLITE_ERROR', 'invalid_transaction_termination'],
@@ -953,6 +966,58 @@ describe("SQLite's result codes", () => {
       'program_limit_exceeded'
     ],
     [[`SELECT ${Array.from({ length: 32_767 }, () => '?').join(', ')}`], 'SQLITE_ERROR', 'program_limit_exceeded'],
+    [
+      [`SELECT 1 FROM (SELECT 1) AS a0${Array.from({ length: 64 }, (_, i) => `, (SELECT 1) AS a${i + 1}`).join('')}`],
+      'SQLITE_ERROR',
+      'program_limit_exceeded'
+    ],
+    [[`SELECT 'a' LIKE '${'%a'.repeat(30_000)}'`], 'SQLITE_ERROR', 'program_limit_exceeded'],
+    [
+      [
+        Array.from({ length: 1100 }, (_, i) => `CREATE TABLE t${i} (a)`).join(';'),
+        Array.from(
+          { length: 1099 },
+          (_, i) => `CREATE TRIGGER r${i} AFTER INSERT ON t${i} BEGIN INSERT INTO t${i + 1} VALUES (1); END`
+        ).join(';'),
+        'INSERT INTO t0 VALUES (1)'
+      ],
+      'SQLITE_ERROR',
+      'program_limit_exceeded'
+    ],
+    [["SELECT load_extension('a')"], 'SQLITE_ERROR', 'insufficient_privilege'],
+    [['DROP TABLE sqlite_schema'], 'SQLITE_ERROR', 'insufficient_privilege'],
+    [['CREATE VIEW v AS SELECT 1', 'ALTER TABLE v RENAME TO w'], 'SQLITE_ERROR', 'wrong_object_type'],
+    [
+      [
+        'CREATE VIEW v AS SELECT 1',
+        'CREATE VIEW w AS SELECT * FROM v',
+        'DROP VIEW v',
+        'CREATE VIEW v AS SELECT * FROM w',
+        'SELECT * FROM v'
+      ],
+      'SQLITE_ERROR',
+      'invalid_recursion'
+    ],
+    [['WITH RECURSIVE r (a) AS (SELECT 1 UNION ALL SELECT r.a FROM r, r AS s) SELECT * FROM r'], 'SQLITE_ERROR', 'invalid_recursion'],
+    [['CREATE VIEW v AS SELECT 1 AS a', 'INSERT INTO v VALUES (1)'], 'SQLITE_ERROR', 'object_not_in_prerequisite_state'],
+    [['CREATE TABLE t (a, b AS (a))', 'INSERT INTO t (b) VALUES (1)'], 'SQLITE_ERROR', 'generated_always'],
+    [['CREATE TABLE t (a, b AS (a))', 'UPDATE t SET b = 1'], 'SQLITE_ERROR', 'generated_always'],
+    [['CREATE TABLE t (a) WITHOUT ROWID'], 'SQLITE_ERROR', 'invalid_table_definition'],
+    [['CREATE TABLE t (a TEXT PRIMARY KEY AUTOINCREMENT)'], 'SQLITE_ERROR', 'invalid_table_definition'],
+    [['CREATE TABLE t (a PRIMARY KEY, b PRIMARY KEY)'], 'SQLITE_ERROR', 'invalid_table_definition'],
+    [['CREATE TABLE t (a PRIMARY KEY, b)', 'ALTER TABLE t DROP COLUMN a'], 'SQLITE_ERROR', 'feature_not_supported'],
+    [['CREATE TABLE sqlite_t (a)'], 'SQLITE_ERROR', 'reserved_name'],
+    [['SELECT row_number()'], 'SQLITE_ERROR', 'windowing_error'],
+    [['CREATE TABLE t (a NOPE) STRICT'], 'SQLITE_ERROR', 'undefined_object'],
+    [['REINDEX missing'], 'SQLITE_ERROR', 'undefined_object'],
+    [['CREATE TABLE t (a)', 'CREATE TABLE u (a REFERENCES t (a))', 'INSERT INTO u VALUES (1)'], 'SQLITE_ERROR', 'invalid_foreign_key'],
+    [['CREATE TABLE t (a)', 'CREATE INDEX i ON t (random())'], 'SQLITE_ERROR', 'invalid_object_definition'],
+    [['CREATE TABLE t (a CHECK (a IN (SELECT 1)))'], 'SQLITE_ERROR', 'feature_not_supported'],
+    [['CREATE TABLE t (a DEFAULT (b))'], 'SQLITE_ERROR', 'feature_not_supported'],
+    [['SELECT 1 AS a UNION SELECT 2 ORDER BY a + 1'], 'SQLITE_ERROR', 'feature_not_supported'],
+    [["SELECT 'a' MATCH 'b'"], 'SQLITE_ERROR', 'feature_not_supported'],
+    [['SELECT (1, 2)'], 'SQLITE_ERROR', 'syntax_error'],
+    [["SELECT RAISE(ABORT, 'a')"], 'SQLITE_ERROR', 'syntax_error'],
     [['SELEC'], 'SQLITE_ERROR', 'syntax_error'],
     [['SELECT'], 'SQLITE_ERROR', 'syntax_error'],
     [["SELECT 'a"], 'SQLITE_ERROR', 'syntax_error'],
@@ -1028,69 +1093,127 @@ describe("SQLite's result codes", () => {
 })
 
 describe("Postgres's SQLSTATEs", () => {
-  /** By the table's own key: a state that falls under it, and the code. */
+  /** Each condition of classes 21, 22, 23, 25, 40, 42, 55 and 57 (Postgres manual, appendix A). */
+  const CONDITIONS = `
+    21000 cardinality_violation,
+    22000 data_exception, 2202E array_subscript_error, 22021 character_not_in_repertoire, 22008 datetime_field_overflow,
+    22012 division_by_zero, 22005 error_in_assignment, 2200B escape_character_conflict, 22022 indicator_overflow,
+    22015 interval_field_overflow, 2201E invalid_argument_for_logarithm, 22014 invalid_argument_for_ntile_function,
+    22016 invalid_argument_for_nth_value_function, 2201F invalid_argument_for_power_function,
+    2201G invalid_argument_for_width_bucket_function, 22018 invalid_character_value_for_cast, 22007 invalid_datetime_format,
+    22019 invalid_escape_character, 2200D invalid_escape_octet, 22025 invalid_escape_sequence,
+    22P06 nonstandard_use_of_escape_character, 22010 invalid_indicator_parameter_value, 22023 invalid_parameter_value,
+    22013 invalid_preceding_or_following_size, 2201B invalid_regular_expression, 2201W invalid_row_count_in_limit_clause,
+    2201X invalid_row_count_in_result_offset_clause, 2202H invalid_tablesample_argument, 2202G invalid_tablesample_repeat,
+    22009 invalid_time_zone_displacement_value, 2200C invalid_use_of_escape_character, 2200G most_specific_type_mismatch,
+    22004 null_value_not_allowed, 22002 null_value_no_indicator_parameter, 22003 numeric_value_out_of_range,
+    2200H sequence_generator_limit_exceeded, 22026 string_data_length_mismatch, 22001 string_data_right_truncation,
+    22011 substring_error, 22027 trim_error, 22024 unterminated_c_string, 2200F zero_length_character_string,
+    22P01 floating_point_exception, 22P02 invalid_text_representation, 22P03 invalid_binary_representation,
+    22P04 bad_copy_file_format, 22P05 untranslatable_character, 2200L not_an_xml_document, 2200M invalid_xml_document,
+    2200N invalid_xml_content, 2200S invalid_xml_comment, 2200T invalid_xml_processing_instruction,
+    22030 duplicate_json_object_key_value, 22031 invalid_argument_for_sql_json_datetime_function, 22032 invalid_json_text,
+    22033 invalid_sql_json_subscript, 22034 more_than_one_sql_json_item, 22035 no_sql_json_item, 22036 non_numeric_sql_json_item,
+    22037 non_unique_keys_in_a_json_object, 22038 singleton_sql_json_item_required, 22039 sql_json_array_not_found,
+    2203A sql_json_member_not_found, 2203B sql_json_number_not_found, 2203C sql_json_object_not_found,
+    2203D too_many_json_array_elements, 2203E too_many_json_object_members, 2203F sql_json_scalar_required,
+    2203G sql_json_item_cannot_be_cast_to_target_type,
+    23000 integrity_constraint_violation, 23001 restrict_violation, 23502 not_null_violation, 23503 foreign_key_violation,
+    23505 unique_violation, 23514 check_violation, 23P01 exclusion_violation,
+    25000 invalid_transaction_state, 25001 active_sql_transaction, 25002 branch_transaction_already_active,
+    25008 held_cursor_requires_same_isolation_level, 25003 inappropriate_access_mode_for_branch_transaction,
+    25004 inappropriate_isolation_level_for_branch_transaction, 25005 no_active_sql_transaction_for_branch_transaction,
+    25006 read_only_sql_transaction, 25007 schema_and_data_statement_mixing_not_supported, 25P01 no_active_sql_transaction,
+    25P02 in_failed_sql_transaction, 25P03 idle_in_transaction_session_timeout, 25P04 transaction_timeout,
+    40000 transaction_rollback, 40002 transaction_integrity_constraint_violation, 40001 serialization_failure,
+    40003 statement_completion_unknown, 40P01 deadlock_detected,
+    42000 syntax_error_or_access_rule_violation, 42601 syntax_error, 42501 insufficient_privilege, 42846 cannot_coerce,
+    42803 grouping_error, 42P20 windowing_error, 42P19 invalid_recursion, 42830 invalid_foreign_key, 42602 invalid_name,
+    42622 name_too_long, 42939 reserved_name, 42804 datatype_mismatch, 42P18 indeterminate_datatype, 42P21 collation_mismatch,
+    42P22 indeterminate_collation, 42809 wrong_object_type, 428C9 generated_always, 42703 undefined_column,
+    42883 undefined_function, 42P01 undefined_table, 42P02 undefined_parameter, 42704 undefined_object, 42701 duplicate_column,
+    42P03 duplicate_cursor, 42P04 duplicate_database, 42723 duplicate_function, 42P05 duplicate_prepared_statement,
+    42P06 duplicate_schema, 42P07 duplicate_table, 42712 duplicate_alias, 42710 duplicate_object, 42702 ambiguous_column,
+    42725 ambiguous_function, 42P08 ambiguous_parameter, 42P09 ambiguous_alias, 42P10 invalid_column_reference,
+    42611 invalid_column_definition, 42P11 invalid_cursor_definition, 42P12 invalid_database_definition,
+    42P13 invalid_function_definition, 42P14 invalid_prepared_statement_definition, 42P15 invalid_schema_definition,
+    42P16 invalid_table_definition, 42P17 invalid_object_definition,
+    55000 object_not_in_prerequisite_state, 55006 object_in_use, 55P02 cant_change_runtime_param, 55P03 lock_not_available,
+    55P04 unsafe_new_enum_value_usage,
+    57000 operator_intervention, 57014 query_canceled, 57P01 admin_shutdown, 57P02 crash_shutdown, 57P03 cannot_connect_now,
+    57P04 database_dropped, 57P05 idle_session_timeout,
+  `
+    .split(',')
+    .map(condition => condition.trim().split(' '))
+    .filter(([state]) => state !== '') as [state: string, name: string][]
+
+  /** Conditions that have the name of one which SQLite or duolect itself knows. */
+  const SHARED: Readonly<Record<string, ErrorCode>> = {
+    '42P02': 'invalid_parameter',
+    '25006': 'read_only',
+    '40003': 'commit_unknown',
+    '23001': 'foreign_key_violation'
+  }
+
+  for (const [state, name] of CONDITIONS) {
+    const code = SHARED[state] ?? name
+    test(`${state} is ${code}`, () => assert.equal(postgresError(serverError(state, 'text')).code, code))
+  }
+
+  /** Of other classes, by the table's own key: a state that falls under it, and the code. */
   const PINNED: readonly (readonly [key: string, state: string, code: ErrorCode])[] = [
-    ['23505', '23505', 'unique_violation'],
-    ['23503', '23503', 'foreign_key_violation'],
-    ['23502', '23502', 'not_null_violation'],
-    ['23514', '23514', 'check_violation'],
-    ['23P01', '23P01', 'exclusion_violation'],
-    ['42601', '42601', 'syntax_error'],
-    ['42P01', '42P01', 'undefined_table'],
-    ['42703', '42703', 'undefined_column'],
-    ['42883', '42883', 'undefined_function'],
-    ['42704', '42704', 'undefined_object'],
-    ['3F000', '3F000', 'undefined_object'],
-    ['3B001', '3B001', 'undefined_object'],
-    ['42702', '42702', 'ambiguous_column'],
-    ['2BP01', '2BP01', 'dependent_objects_still_exist'],
-    ['42P07', '42P07', 'duplicate_table'],
-    ['42701', '42701', 'duplicate_column'],
-    ['42710', '42710', 'duplicate_object'],
-    ['42P05', '42P05', 'duplicate_object'],
-    ['26', '26000', 'undefined_object'],
-    ['42P10', '42P10', 'invalid_column_reference'],
-    ['42803', '42803', 'grouping_error'],
-    ['42804', '42804', 'datatype_mismatch'],
-    ['42P18', '42P18', 'datatype_mismatch'],
-    ['42P02', '42P02', 'invalid_parameter'],
-    ['42501', '42501', 'insufficient_privilege'],
-    ['22003', '22003', 'numeric_value_out_of_range'],
-    ['22012', '22012', 'division_by_zero'],
-    ['22P02', '22P02', 'invalid_text_representation'],
-    ['22P03', '22P03', 'invalid_text_representation'],
-    ['22007', '22007', 'invalid_text_representation'],
-    ['22008', '22008', 'numeric_value_out_of_range'],
-    ['22', '22025', 'data_exception'],
-    ['54', '54011', 'program_limit_exceeded'],
+    ['08000', '08000', 'connection_exception'],
+    ['08001', '08001', 'sqlclient_unable_to_establish_sqlconnection'],
+    ['08003', '08003', 'connection_does_not_exist'],
+    ['08004', '08004', 'sqlserver_rejected_establishment_of_sqlconnection'],
+    ['08006', '08006', 'connection_exception'],
+    ['08007', '08007', 'transaction_resolution_unknown'],
+    ['08P01', '08P01', 'protocol_violation'],
+    ['09', '09000', 'triggered_action_exception'],
     ['0A', '0A000', 'feature_not_supported'],
+    ['0B', '0B000', 'invalid_transaction_initiation'],
+    ['0L000', '0L000', 'invalid_grantor'],
+    ['0LP01', '0LP01', 'invalid_grant_operation'],
+    ['0P', '0P000', 'invalid_role_specification'],
+    ['20', '20000', 'case_not_found'],
+    ['22', '22999', 'data_exception'],
+    ['24', '24000', 'invalid_cursor_state'],
+    ['26', '26000', 'undefined_object'],
+    ['27', '27000', 'triggered_data_change_violation'],
+    ['28', '28000', 'invalid_authorization'],
+    ['2B', '2B000', 'dependent_objects_still_exist'],
+    ['2D', '2D000', 'invalid_transaction_termination'],
+    ['2F', '2F000', 'sql_routine_exception'],
+    ['34', '34000', 'invalid_cursor_name'],
+    ['38', '38000', 'external_routine_exception'],
+    ['39', '39000', 'external_routine_exception'],
+    ['3B', '3B000', 'undefined_object'],
+    ['3D', '3D000', 'undefined_database'],
+    ['3F', '3F000', 'undefined_object'],
+    ['44', '44000', 'with_check_option_violation'],
+    ['53', '53000', 'insufficient_resources'],
+    ['53100', '53100', 'disk_full'],
+    ['53200', '53200', 'out_of_memory'],
+    ['53300', '53300', 'too_many_connections'],
+    ['53400', '53400', 'configuration_limit_exceeded'],
+    ['54', '54000', 'program_limit_exceeded'],
+    ['58', '58000', 'io_error'],
+    ['72', '72000', 'snapshot_too_old'],
+    ['F0', 'F0000', 'config_file_error'],
+    ['HV', 'HV000', 'fdw_error'],
+    ['P0000', 'P0000', 'plpgsql_error'],
     ['P0001', 'P0001', 'raise_exception'],
     ['P0002', 'P0002', 'no_data_found'],
     ['P0003', 'P0003', 'too_many_rows'],
-    ['25001', '25001', 'active_sql_transaction'],
-    ['25006', '25006', 'read_only'],
-    ['25P02', '25P02', 'in_failed_sql_transaction'],
-    ['25P03', '25P03', 'idle_in_transaction_session_timeout'],
-    ['2D', '2D000', 'invalid_transaction_termination'],
-    ['40001', '40001', 'serialization_failure'],
-    ['40P01', '40P01', 'deadlock_detected'],
-    ['40003', '40003', 'commit_unknown'],
-    ['55P03', '55P03', 'lock_not_available'],
-    ['57014', '57014', 'query_canceled'],
-    ['57P', '57P01', 'connection_failure'],
-    ['08', '08006', 'connection_failure'],
-    ['53300', '53300', 'too_many_connections'],
-    ['53100', '53100', 'disk_full'],
-    ['53200', '53200', 'out_of_memory'],
-    ['58', '58030', 'io_error'],
-    ['28', '28P01', 'invalid_authorization'],
-    ['3D', '3D000', 'undefined_database'],
+    ['P0004', 'P0004', 'assert_failure'],
+    ['XX000', 'XX000', 'internal_error'],
     ['XX001', 'XX001', 'data_corrupted'],
     ['XX002', 'XX002', 'data_corrupted']
   ]
 
   test('each row of the table is pinned here', () => {
-    assert.deepEqual(Object.keys(POSTGRES_CODES).sort(), PINNED.map(([key]) => key).sort())
+    const pinned = [...PINNED.map(([key]) => key), ...CONDITIONS.map(([state]) => state)]
+    assert.deepEqual(Object.keys(POSTGRES_CODES).sort(), pinned.sort())
   })
 
   /** An error as `pg` makes it of what a server sends. */
@@ -1178,7 +1301,7 @@ onEachDatabase('SQLSTATEs that a server raises', database => {
     ['P0003', 'too_many_rows'],
     ['40001', 'serialization_failure'],
     ['40003', 'commit_unknown'],
-    ['42P18', 'datatype_mismatch'],
+    ['42P18', 'indeterminate_datatype'],
     ['22000', 'data_exception'],
     ['ZZ999', 'unclassified']
   ] as const) {
@@ -1218,7 +1341,6 @@ const IS_RETRYABLE: Readonly<Record<ErrorCode, boolean>> = {
   program_limit_exceeded: false,
   feature_not_supported: false,
   raise_exception: false,
-  dependent_objects_still_exist: false,
   no_data_found: false,
   too_many_rows: false,
   invalid_configuration: false,
@@ -1249,6 +1371,149 @@ const IS_RETRYABLE: Readonly<Record<ErrorCode, boolean>> = {
   io_error: false,
   read_only: false,
   data_corrupted: false,
+  cardinality_violation: false,
+  array_subscript_error: false,
+  character_not_in_repertoire: false,
+  datetime_field_overflow: false,
+  error_in_assignment: false,
+  escape_character_conflict: false,
+  indicator_overflow: false,
+  interval_field_overflow: false,
+  invalid_argument_for_logarithm: false,
+  invalid_argument_for_ntile_function: false,
+  invalid_argument_for_nth_value_function: false,
+  invalid_argument_for_power_function: false,
+  invalid_argument_for_width_bucket_function: false,
+  invalid_character_value_for_cast: false,
+  invalid_datetime_format: false,
+  invalid_escape_character: false,
+  invalid_escape_octet: false,
+  invalid_escape_sequence: false,
+  nonstandard_use_of_escape_character: false,
+  invalid_indicator_parameter_value: false,
+  invalid_parameter_value: false,
+  invalid_preceding_or_following_size: false,
+  invalid_regular_expression: false,
+  invalid_row_count_in_limit_clause: false,
+  invalid_row_count_in_result_offset_clause: false,
+  invalid_tablesample_argument: false,
+  invalid_tablesample_repeat: false,
+  invalid_time_zone_displacement_value: false,
+  invalid_use_of_escape_character: false,
+  most_specific_type_mismatch: false,
+  null_value_not_allowed: false,
+  null_value_no_indicator_parameter: false,
+  sequence_generator_limit_exceeded: false,
+  string_data_length_mismatch: false,
+  string_data_right_truncation: false,
+  substring_error: false,
+  trim_error: false,
+  unterminated_c_string: false,
+  zero_length_character_string: false,
+  floating_point_exception: false,
+  invalid_binary_representation: false,
+  bad_copy_file_format: false,
+  untranslatable_character: false,
+  not_an_xml_document: false,
+  invalid_xml_document: false,
+  invalid_xml_content: false,
+  invalid_xml_comment: false,
+  invalid_xml_processing_instruction: false,
+  duplicate_json_object_key_value: false,
+  invalid_argument_for_sql_json_datetime_function: false,
+  invalid_json_text: false,
+  invalid_sql_json_subscript: false,
+  more_than_one_sql_json_item: false,
+  no_sql_json_item: false,
+  non_numeric_sql_json_item: false,
+  non_unique_keys_in_a_json_object: false,
+  singleton_sql_json_item_required: false,
+  sql_json_array_not_found: false,
+  sql_json_member_not_found: false,
+  sql_json_number_not_found: false,
+  sql_json_object_not_found: false,
+  too_many_json_array_elements: false,
+  too_many_json_object_members: false,
+  sql_json_scalar_required: false,
+  sql_json_item_cannot_be_cast_to_target_type: false,
+  integrity_constraint_violation: false,
+  invalid_transaction_state: false,
+  branch_transaction_already_active: false,
+  held_cursor_requires_same_isolation_level: false,
+  inappropriate_access_mode_for_branch_transaction: false,
+  inappropriate_isolation_level_for_branch_transaction: false,
+  no_active_sql_transaction_for_branch_transaction: false,
+  schema_and_data_statement_mixing_not_supported: false,
+  transaction_timeout: false,
+  transaction_rollback: false,
+  transaction_integrity_constraint_violation: false,
+  syntax_error_or_access_rule_violation: false,
+  cannot_coerce: false,
+  windowing_error: false,
+  invalid_recursion: false,
+  invalid_foreign_key: false,
+  invalid_name: false,
+  name_too_long: false,
+  reserved_name: false,
+  indeterminate_datatype: false,
+  collation_mismatch: false,
+  indeterminate_collation: false,
+  wrong_object_type: false,
+  generated_always: false,
+  duplicate_cursor: false,
+  duplicate_database: false,
+  duplicate_function: false,
+  duplicate_prepared_statement: false,
+  duplicate_schema: false,
+  duplicate_alias: false,
+  ambiguous_function: false,
+  ambiguous_parameter: false,
+  ambiguous_alias: false,
+  invalid_column_definition: false,
+  invalid_cursor_definition: false,
+  invalid_database_definition: false,
+  invalid_function_definition: false,
+  invalid_prepared_statement_definition: false,
+  invalid_schema_definition: false,
+  invalid_table_definition: false,
+  invalid_object_definition: false,
+  object_not_in_prerequisite_state: false,
+  object_in_use: false,
+  cant_change_runtime_param: false,
+  unsafe_new_enum_value_usage: false,
+  operator_intervention: false,
+  admin_shutdown: false,
+  crash_shutdown: false,
+  cannot_connect_now: false,
+  database_dropped: false,
+  idle_session_timeout: false,
+  connection_exception: false,
+  connection_does_not_exist: false,
+  sqlclient_unable_to_establish_sqlconnection: false,
+  sqlserver_rejected_establishment_of_sqlconnection: false,
+  transaction_resolution_unknown: false,
+  protocol_violation: false,
+  triggered_action_exception: false,
+  invalid_transaction_initiation: false,
+  invalid_grantor: false,
+  invalid_grant_operation: false,
+  invalid_role_specification: false,
+  case_not_found: false,
+  invalid_cursor_state: false,
+  triggered_data_change_violation: false,
+  dependent_objects_still_exist: false,
+  sql_routine_exception: false,
+  invalid_cursor_name: false,
+  external_routine_exception: false,
+  with_check_option_violation: false,
+  insufficient_resources: false,
+  configuration_limit_exceeded: false,
+  plpgsql_error: false,
+  assert_failure: false,
+  internal_error: false,
+  snapshot_too_old: false,
+  config_file_error: false,
+  fdw_error: false,
   unclassified: false
 }
 

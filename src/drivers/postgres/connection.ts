@@ -211,7 +211,9 @@ function unreadable(given: string, what: string, setting: string, error: unknown
 /** The error for a server that could not be reached, with what to do. */
 export function explainConnecting(error: unknown, settings: PostgresSettings): DatabaseError {
   const isMissing = isPasswordMissing(messageOf(error))
-  const known = isMissing ? new DatabaseError('invalid_authorization', messageOf(error), { cause: error }) : postgresError(error)
+  const known = isMissing
+    ? new DatabaseError('invalid_authorization', messageOf(error), { cause: error })
+    : postgresError(error, undefined, 0, true)
   const reason = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error)
   const isServers = known.code !== 'connection_failure'
   const text = isServers ? known.message : reason || (error as { code?: string }).code || 'no reason was given'
@@ -407,7 +409,7 @@ export class Connection {
       return await this.#ask(query)
     } catch (error) {
       if (isConnectionLost(error)) this.destroy()
-      throw this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, query.text, offset)
+      throw this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, query.text, offset, this.#isLost)
     }
   }
 
