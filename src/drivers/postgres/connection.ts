@@ -1,7 +1,9 @@
 import type { Row } from '../../adapter.ts'
 import type { Host, PostgresSettings, TargetServer } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
-import { isConnectionLost, POOLER_ADVICE, postgresError } from './errors.ts'
+import { isConnectionLost, POOLER_ADVICE, postgresError, unreadableError } from './errors.ts'
+import { type BaseQueryConstructor, type QueryConstructor, queryClassOf, type Request } from './query.ts'
+import { type Prepared, PreparedStatements } from './statements.ts'
 import { type PostgresValue, types } from './values.ts'
 
 // What is used of pg --------------------------------------------------------------------------------------------
@@ -20,25 +22,29 @@ export interface Answer extends Pick<NativeResult, 'command' | 'rowCount' | 'row
   readonly inTransaction: boolean
 }
 
-interface NativeQuery {
-  text: string
-  values?: PostgresValue[]
-  name?: string
-  queryMode?: 'extended'
-}
+type OnData = (chunk: unknown) => void
 
 interface NativeStream {
   destroy(error?: Error): void
+  listeners(event: 'data'): OnData[]
+  on(event: 'data', listener: OnData): void
+  removeListener(event: 'data', listener: OnData): void
 }
+
+/** What the server sends beside rows. */
+type AnswerEvent = 'parseComplete' | 'noData' | 'copyInResponse' | 'copyOutResponse'
 
 type AuthenticationEvent = 'authenticationCleartextPassword' | 'authenticationMD5Password' | 'authenticationOk'
 
 interface NativeConnection {
   readonly stream: NativeStream
   connect(port: number | string, host?: string): void
-  on(event: 'connect' | 'sslconnect' | 'error' | 'readyForQuery' | AuthenticationEvent, listener: () => void): void
+  on(event: 'connect' | 'sslconnect' | 'error' | 'readyForQuery' | AnswerEvent | AuthenticationEvent, listener: () => void): void
+  on(event: 'parameterDescription', listener: (message: { readonly dataTypeIDs: readonly number[] }) => void): void
   on(event: 'authenticationSASL', listener: (message: { readonly mechanisms: readonly string[] }) => void): void
   requestSsl(): void
+  sendCopyFail(reason: string): void
+  sync(): void
   cancel(processId: number, secretKey: number): void
 }
 
@@ -47,7 +53,7 @@ interface NativeClient {
   readonly processID: number
   readonly secretKey: number
   connect(): Promise<unknown>
-  query(query: NativeQuery, callback: (error: Error | null, result: NativeResult) => void): void
+  query(query: object): void
   on(event: 'error' | 'end', listener: () => void): void
   /** `I` outside of a transaction, `T` inside, `E` inside one that failed. */
   getTransactionStatus(): string | null
@@ -56,7 +62,10 @@ interface NativeClient {
   end(): Promise<void>
 }
 
-export type NativeConstructor = new (config: Record<string, unknown>) => NativeClient
+export interface NativeConstructor {
+  new (config: Record<string, unknown>): NativeClient
+  readonly Query: BaseQueryConstructor
+}
 
 /** What of a client's configuration is looked at again. */
 interface ClientConfig {
@@ -265,8 +274,23 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
 
 /** A statement on its way. */
 interface Sent {
+  readonly request: Request
   /** Called when the server is ready for the next one. */
   onReady: (() => void) | undefined
+  /** True if the server wants to send or to get data beside the statement. */
+  isCopy: boolean
+}
+
+function copyError(): DatabaseError {
+  return new DatabaseError('feature_not_supported', 'COPY sends data beside the statement, which no call here takes. Nothing was copied.')
+}
+
+/** The statements that failed under a name that was prepared before, whose tables may have been changed since. */
+const reused = new WeakMap<DatabaseError, Prepared>()
+
+/** Returns the prepared statement that failed with the error, if it was not prepared for this very call. */
+export function reusedBy(error: unknown): Prepared | undefined {
+  return reused.get(error as DatabaseError)
 }
 
 /** How long a server may take to answer whether it is there, in ms. */
@@ -287,6 +311,8 @@ export class Connection {
   /** The statements that were sent and are not answered, the oldest first; and the time that the oldest has. */
   readonly #sent: Sent[] = []
   #timer: NodeJS.Timeout | undefined
+  readonly #Query: QueryConstructor
+  readonly #prepared = new PreparedStatements()
 
   private constructor(Native: NativeConstructor, config: ClientConfig, settings: PostgresSettings) {
     this.#Native = Native
@@ -295,11 +321,58 @@ export class Connection {
     // Without a listener, the death of an idle connection would end the process.
     this.#client.on('error', () => this.#lose())
     this.#client.on('end', () => this.#lose())
-    this.#client.connection.on('readyForQuery', () => this.#ready())
+    this.#Query = queryClassOf(Native.Query)
+    this.#listen(this.#client.connection)
     const { query } = settings.timeouts
     this.#grace = graceOf(query)
     // The server ends a statement by itself at its limit; a pooler does not pass that limit on.
     this.#limit = settings.pooler ? Math.min(query, MAX_TIMER) : limitOf(query)
+  }
+
+  #listen(connection: NativeConnection): void {
+    const prepared = () => this.#sent[0]?.request.prepared ?? ({} as Partial<Prepared>)
+    connection.on('readyForQuery', () => this.#ready())
+    connection.on('parseComplete', () => {
+      prepared().isParsed = true
+    })
+    connection.on('parameterDescription', ({ dataTypeIDs }) => {
+      prepared().types = dataTypeIDs
+    })
+    connection.on('noData', () => {
+      prepared().fields = []
+    })
+    connection.on('copyOutResponse', () => this.#copies())
+    connection.on('copyInResponse', () => {
+      // What was sent behind it would be taken for data.
+      if (this.#sent.length > 1) return this.giveUp(copyError())
+      connection.sendCopyFail('no data')
+      // The server has thrown the first one away.
+      if (this.#copies()?.request.values !== undefined) connection.sync()
+    })
+  }
+
+  #copies(): Sent | undefined {
+    const [statement] = this.#sent
+    if (statement !== undefined) statement.isCopy = true
+    return statement
+  }
+
+  /**
+   * Has an error in the handler of the socket's data fail what was sent, instead of ending the process: `pg` reads values
+   * there, and a text of more than 512 MB is more than a string can hold.
+   */
+  #guardReading(): void {
+    const { stream } = this.#client.connection
+    for (const read of stream.listeners('data')) {
+      stream.removeListener('data', read)
+      stream.on('data', chunk => {
+        try {
+          read.call(stream, chunk)
+        } catch (error) {
+          this.giveUp(unreadableError(error))
+        }
+      })
+    }
   }
 
   /** Connects to the first of the servers that answers and is of the wanted kind. */
@@ -326,6 +399,7 @@ export class Connection {
     try {
       if (settings.channelBinding === 'require') connection.#requireChannelBinding()
       await connection.#client.connect()
+      connection.#guardReading()
       await connection.#assertIs(target)
       return connection
     } catch (error) {
@@ -390,9 +464,22 @@ export class Connection {
     return this.#client.getTransactionStatus() !== 'I'
   }
 
-  /** Runs one statement. With a name it is prepared once on this connection. */
-  query(text: string, values: PostgresValue[], name: string | undefined, offset = 0): Promise<Answer> {
-    return this.#send(name === undefined ? { text, values, queryMode: 'extended' } : { text, values, name }, offset)
+  /**
+   * Runs one statement.
+   *
+   * @param change prepares it by name, or uses what was prepared since the change of tables of that number; undefined to
+   *   send it without a name
+   */
+  query(text: string, values: PostgresValue[], change: number | undefined, offset = 0): Promise<Answer> {
+    const prepared = change === undefined ? undefined : this.#prepared.take(text, change)
+    return this.#send({ text, values, prepared, closing: this.#prepared.takeClosing() }, offset)
+  }
+
+  /** Prepares a statement without running it. */
+  async prepare(text: string, change: number): Promise<Prepared | undefined> {
+    const prepared = this.#prepared.take(text, change)
+    await this.#send({ text, values: [], prepared, closing: this.#prepared.takeClosing(), isDescription: true })
+    return prepared
   }
 
   /** Runs a text of one or more statements without parameters; the server takes it as one transaction. */
@@ -400,30 +487,43 @@ export class Connection {
     return this.#send({ text })
   }
 
-  async #send(query: NativeQuery, offset = 0): Promise<Answer> {
+  async #send(request: Request, offset = 0): Promise<Answer> {
     if (this.#isLost) {
       // Nothing was sent, so outside of a transaction the call can be made again.
       throw this.#reason ?? new DatabaseError('connection_failure', 'The connection to Postgres was lost.', { isRetryable: true })
     }
+    const { text, prepared } = request
+    const isReused = prepared?.isSent === true
     try {
-      return await this.#ask(query)
+      return await this.#ask(request)
     } catch (error) {
       if (isConnectionLost(error)) this.destroy()
-      throw this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, query.text, offset, this.#isLost)
+      const known = this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, text, offset, this.#isLost)
+      if (prepared !== undefined && isReused) reused.set(known, prepared)
+      if (prepared?.isParsed === false) this.#prepared.forget(prepared)
+      throw known
     }
   }
 
-  #ask(query: NativeQuery): Promise<Answer> {
+  /** Has a statement prepared anew when it is used again. */
+  forget(prepared: Prepared): void {
+    this.#prepared.forget(prepared)
+  }
+
+  #ask(request: Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const statement: Sent = { onReady: undefined }
+      const statement: Sent = { request, onReady: undefined, isCopy: false }
       this.#sent.push(statement)
       if (this.#sent.length === 1) this.#startTimer()
-      this.#client.query(query, (error, result) => {
-        // An error comes before the server says what became of the transaction.
-        if (error && !this.#isLost) statement.onReady = () => reject(error)
-        else if (error) reject(error)
-        else resolve(this.#answerOf(result))
-      })
+      this.#client.query(
+        new this.#Query(request, (error: Error | null, result: NativeResult) => {
+          if (statement.isCopy) error = copyError()
+          // An error of the server comes before it says what became of the transaction; one of a value's parser, behind.
+          if (error && this.#sent.includes(statement)) statement.onReady = () => reject(error)
+          else if (error) reject(error)
+          else resolve(this.#answerOf(result))
+        })
+      )
     })
   }
 
@@ -449,13 +549,20 @@ export class Connection {
     this.#isSpent = true
     this.#cancel(statement)
     this.#timer = setTimeout(() => {
-      this.#reason = new DatabaseError(
-        'connection_failure',
-        'Postgres did not answer within the limit (timeouts.query), nor after the statement was cancelled; the connection was closed. ' +
-          'What was sent may have taken effect or not.'
+      this.giveUp(
+        new DatabaseError(
+          'connection_failure',
+          'Postgres did not answer within the limit (timeouts.query), nor after the statement was cancelled; the connection was closed. ' +
+            'What was sent may have taken effect or not.'
+        )
       )
-      this.destroy()
     }, this.#grace)
+  }
+
+  /** Closes the socket at once; what was sent fails with `reason`. */
+  giveUp(reason: DatabaseError): void {
+    if (!this.#isLost) this.#reason = reason
+    this.destroy()
   }
 
   /** Asks the server, over a connection of its own, to end what runs on this one. */

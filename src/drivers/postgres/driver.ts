@@ -25,8 +25,8 @@ import type { PostgresSettings } from '../../config.ts'
 import { asLostCommit, DatabaseError, messageOf, withStatement } from '../../errors.ts'
 import { statementsOf, tokens } from '../../lexer.ts'
 import { requirePackage } from '../package.ts'
-import { type Answer, Connection, mayIdle, type NativeConstructor } from './connection.ts'
-import { isConnectionLost, wasRaisedInside } from './errors.ts'
+import { type Answer, Connection, mayIdle, type NativeConstructor, reusedBy } from './connection.ts'
+import { isConnectionLost, stateOf, wasRaisedInside, wasUnread } from './errors.ts'
 import { Pool } from './pool.ts'
 import type { PostgresValue } from './values.ts'
 
@@ -64,78 +64,105 @@ async function loadDriver(): Promise<NativeConstructor> {
 
 // Statements ----------------------------------------------------------------------------------------------------
 
-/** Maximum number of named statements. A program that builds SQL must not fill the server's memory. */
+/** Maximum number of texts that something is remembered of. */
 const MAX_NAMES = 1000
 
-/** A statement's name, and whether the server has carried it out. */
-interface NamedStatement {
-  name: string
-  hasWorked: boolean
-}
+/**
+ * States in which the server refuses a statement of an old name before it has done anything: a name that is gone, a
+ * result of other columns, and what no longer fits the tables.
+ */
+const REFUSED_STATES: readonly string[] = ['26000', '0A000', '42804', '42883', '42703', '42P01']
 
-/** Errors of a prepared statement whose tables were changed since it was prepared. */
-const STALE: readonly string[] = ['datatype_mismatch', 'undefined_function', 'undefined_column', 'undefined_table']
-
-/** The names of prepared statements, the same on all connections of an adapter. */
+/** Runs statements by their names, which are prepared anew after this process has changed tables. */
 class StatementNames {
-  readonly #statements = new Map<string, NamedStatement>()
+  /** Behind a pooler the next statement may meet another session, so none has a name. */
   readonly #isOff: boolean
-  #count = 0
+  /** Number of changes of tables. */
+  #changes = 0
+  readonly #mayChangeTables = new Map<string, boolean>()
 
   constructor(isOff: boolean) {
     this.#isOff = isOff
   }
 
-  /** Runs a statement by its name; gives it one if there are fewer than `MAX_NAMES`. */
+  /** Runs a statement in a transaction. */
   async run(connection: Connection, text: string, values: PostgresValue[]): Promise<Answer> {
-    const statement = this.#of(text)
-    if (statement === undefined) return connection.query(text, values, undefined)
-    const { name, hasWorked } = statement
+    const isNamed = !this.#isOff && !this.mayChangeTables(text)
     try {
-      const answer = await connection.query(text, values, name)
+      const answer = await connection.query(text, values, isNamed ? this.#changes : undefined)
       assertStatement(answer)
-      if (statement.name === name) statement.hasWorked = true
       return answer
     } catch (error) {
-      if (!hasWorked || !isStale(error)) throw error
-      if (statement.name === name) {
-        // From now on each connection prepares it again.
-        statement.name = `duolect_${++this.#count}`
-        statement.hasWorked = false
-      }
-      throw new StaleStatement(error)
+      const prepared = reusedBy(error)
+      if (prepared !== undefined && (isRefused(error) || isOfValue(error))) connection.forget(prepared)
+      throw error
     }
   }
 
-  #of(text: string): NamedStatement | undefined {
-    let statement = this.#statements.get(text)
-    if (statement === undefined && !this.#isOff && this.#statements.size < MAX_NAMES) {
-      statement = { name: `duolect_${++this.#count}`, hasWorked: false }
-      this.#statements.set(text, statement)
+  /** The same outside of a transaction, where it is run again if only its old name failed. */
+  async runAlone(connection: Connection, text: string, values: PostgresValue[]): Promise<Answer> {
+    try {
+      return await this.run(connection, text, values)
+    } catch (error) {
+      if (!(await this.isWorthRepeating(connection, error))) throw error
+      return this.run(connection, text, values)
+    } finally {
+      if (this.mayChangeTables(text)) this.tablesChanged()
     }
-    return statement
+  }
+
+  /** True if a statement failed because its name was prepared for other tables, and nothing of it took effect. */
+  async isWorthRepeating(connection: Connection, error: unknown): Promise<boolean> {
+    const prepared = reusedBy(error)
+    if (prepared === undefined || connection.isLost) return false
+    if (isRefused(error)) return true
+    if (!isOfValue(error)) return false
+    // A value that did not fit the old type of its parameter. The statement is run again only if there is another type now.
+    const { text, types } = prepared
+    const now = await connection.prepare(text, this.#changes).catch(() => undefined)
+    return now?.types !== undefined && now.types.join() !== types?.join()
+  }
+
+  /** True if the statement may change the columns of tables, or what their names lead to. */
+  mayChangeTables(text: string): boolean {
+    let answer = this.#mayChangeTables.get(text)
+    if (answer === undefined) {
+      const command = statementsOf(text, 'postgres')[0]?.firstWords[0]
+      answer = command !== undefined && !ROW_COMMANDS.has(command)
+      if (this.#mayChangeTables.size >= MAX_NAMES) this.#mayChangeTables.clear()
+      if (text.length <= MAX_REMEMBERED_LENGTH) this.#mayChangeTables.set(text, answer)
+    }
+    return answer
+  }
+
+  /** From now on each connection prepares its statements anew. */
+  tablesChanged(): void {
+    this.#changes++
   }
 }
 
-/** A prepared statement failed that may not fail when it is prepared again. */
-class StaleStatement {
-  readonly reason: DatabaseError
+/** Texts that are longer are read again each time. */
+const MAX_REMEMBERED_LENGTH = 100_000
 
-  constructor(reason: DatabaseError) {
-    this.reason = reason
-  }
-}
-
-/** The server refuses such a statement before it has done anything. */
-function isStale(error: unknown): error is DatabaseError {
+/** True if the server refused the statement before it did anything. */
+function isRefused(error: unknown): error is DatabaseError {
   // What a function inside of the statement raised is no word on the statement.
-  if (!(error instanceof DatabaseError) || wasRaisedInside(error)) return false
-  return STALE.includes(error.code) || (error.code === 'feature_not_supported' && error.message.startsWith('cached plan'))
+  return error instanceof DatabaseError && REFUSED_STATES.includes(stateOf(error)) && !wasRaisedInside(error)
+}
+
+/** True for a data exception, such as a value that does not fit its type. */
+function isOfValue(error: unknown): boolean {
+  return stateOf(error).startsWith('22')
 }
 
 /** A statement commits by itself, so when its answer was lost, so was the commit's. */
 function explainLostCommit(error: unknown): never {
-  throw asLostCommit(error)
+  throw wasUnread(error) ? unknownEffect(error) : asLostCommit(error)
+}
+
+/** The error for a write whose answer could not be read. */
+function unknownEffect(cause: unknown): DatabaseError {
+  return new DatabaseError('commit_unknown', `${messageOf(cause)} The statement may have taken effect or not; look before you repeat it.`, { cause })
 }
 
 /** SQLite refuses a text without a statement, so both do. */
@@ -146,8 +173,12 @@ function assertStatement({ command }: Answer): void {
 /** The commands whose row count is one of changes. */
 const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 
-/** The commands that change no table. */
-const ROW_COMMANDS = new Set([...CHANGING, 'SELECT', 'FETCH', 'SHOW', 'EXPLAIN', 'LOCK'])
+/** The commands that change no table's columns. */
+const ROW_COMMANDS = new Set(
+  [...CHANGING].concat(
+    'SELECT WITH VALUES TABLE FETCH MOVE CLOSE DECLARE SHOW EXPLAIN LOCK NOTIFY TRUNCATE ANALYZE VACUUM CHECKPOINT SAVEPOINT RELEASE ROLLBACK'.split(' ')
+  )
+)
 
 function changesOf({ command, rowCount }: Answer): RunResult {
   return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
@@ -276,9 +307,9 @@ class PostgresDriver implements Adapter {
     try {
       return await this.#batchOn(connection, statements).catch(async error => {
         // The server has refused a statement that was prepared for other tables, so nothing was committed.
-        if (!(error instanceof StaleStatement)) throw error
+        if (connection.inTransaction && !connection.isLost) await connection.script('ROLLBACK')
+        if (!(await this.#names.isWorthRepeating(connection, error))) throw error
         this.#columns.forget(statements)
-        if (connection.inTransaction) await connection.script('ROLLBACK')
         return this.#batchOn(connection, statements)
       })
     } catch (error) {
@@ -291,12 +322,13 @@ class PostgresDriver implements Adapter {
 
   async #batchOn(connection: Connection, statements: readonly BoundStatement[]): Promise<Row[][]> {
     const begin = connection.script(this.#beginText({}))
-    const answers = statements.map(statement =>
-      this.#names
-        .run(connection, statement.text, statement.values)
+    const firstChange = statements.findIndex(({ text }) => this.#names.mayChangeTables(text))
+    const answers = statements.map(({ text, values }, i) =>
+      // What was prepared before may not fit the tables behind a change of them.
+      (firstChange === -1 || i < firstChange ? this.#names.run(connection, text, values) : connection.query(text, values, undefined))
         .then(rowsOf)
         .catch(error => {
-          throw withStatement(error, statement)
+          throw withStatement(error, statements[i] as BoundStatement)
         })
     )
     // A result that is refused for its columns must not be committed; what the server refuses, it does not commit.
@@ -307,24 +339,25 @@ class PostgresDriver implements Adapter {
     const failure = settled.find(({ status }) => status === 'rejected')
     if (failure !== undefined) {
       const { reason } = failure as PromiseRejectedResult
-      throw this.#columns.areReads(statements) ? reason : asLostCommit(reason)
+      if (this.#columns.areReads(statements)) throw reason
+      explainLostCommit(reason)
     }
     if ((await commit).command === 'ROLLBACK') throw transactionControlError()
+    if (firstChange !== -1) this.#names.tablesChanged()
     this.#columns.add(statements)
     return Promise.all(answers)
   }
 
   #statement({ text, values }: BoundStatement): Promise<Answer> {
-    return this.#withConnection(connection =>
-      this.#names.run(connection, text, values).catch(error => {
-        if (error instanceof StaleStatement) return this.#names.run(connection, text, values)
-        throw error
-      })
-    )
+    return this.#withConnection(connection => this.#names.runAlone(connection, text, values))
   }
 
   async script(text: string): Promise<void> {
-    await this.#withConnection(connection => connection.script(text)).catch(explainLostCommit)
+    try {
+      await this.#withConnection(connection => connection.script(text)).catch(explainLostCommit)
+    } finally {
+      this.#names.tablesChanged()
+    }
   }
 
   async *stream(statement: BoundStatement): AsyncGenerator<Row[], void, undefined> {
@@ -408,9 +441,6 @@ function assertReads(text: string): void {
 /** Number of cursors so far, for their names. */
 let cursors = 0
 
-/** Commands of a script after which prepared statements still fit. */
-const SAVEPOINT_COMMANDS: readonly (string | undefined)[] = ['SAVEPOINT', 'RELEASE', 'ROLLBACK']
-
 class PostgresSession implements Session {
   readonly #connection: Connection
   readonly #names: StatementNames
@@ -437,11 +467,11 @@ class PostgresSession implements Session {
 
   async #statement({ text, values }: BoundStatement): Promise<Answer> {
     this.#assertOpen()
+    if (this.#names.mayChangeTables(text)) this.#hasChangedTables = true
     // A named statement may have been prepared for a table that the transaction has changed since.
-    const work = this.#hasChangedTables ? this.#connection.query(text, values, undefined) : this.#names.run(this.#connection, text, values)
-    const answer = await this.#inTransaction(work)
-    if (!ROW_COMMANDS.has(answer.command ?? '')) this.#hasChangedTables = true
-    return answer
+    return this.#inTransaction(
+      this.#hasChangedTables ? this.#connection.query(text, values, undefined) : this.#names.run(this.#connection, text, values)
+    )
   }
 
   /** What must leave the transaction open. */
@@ -452,10 +482,9 @@ class PostgresSession implements Session {
       return answer
     } catch (error) {
       if (isStandby(error)) this.#onStandby?.()
-      if (!(error instanceof StaleStatement)) throw error
-      if (error.reason.code !== 'feature_not_supported') throw error.reason
+      if (reusedBy(error) === undefined || !isRefused(error) || stateOf(error).startsWith('42')) throw error
       throw new DatabaseError('serialization_failure', 'A table was changed since the statement was prepared; run the transaction again.', {
-        cause: error.reason
+        cause: error
       })
     }
   }
@@ -484,8 +513,8 @@ class PostgresSession implements Session {
 
   async script(text: string): Promise<void> {
     this.#assertOpen()
+    if (statementsOf(text, 'postgres').some(({ firstWords }) => !ROW_COMMANDS.has(firstWords[0] ?? 'SELECT'))) this.#hasChangedTables = true
     await this.#inTransaction(this.#connection.script(text))
-    if (!statementsOf(text, 'postgres').every(({ firstWords }) => SAVEPOINT_COMMANDS.includes(firstWords[0]))) this.#hasChangedTables = true
   }
 
   async commit(): Promise<void> {
@@ -505,6 +534,8 @@ class PostgresSession implements Session {
       if (!isConnectionLost(error)) throw error
       this.#giveBack()
       throw asLostCommit(new DatabaseError('connection_failure', messageOf(error), { cause: error }))
+    } finally {
+      if (this.#hasChangedTables) this.#names.tablesChanged()
     }
     this.#giveBack()
     if (result.command === 'ROLLBACK') {

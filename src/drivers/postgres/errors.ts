@@ -266,6 +266,33 @@ export function postgresError(error: unknown, sql?: string, offset = 0, isLost =
   return made
 }
 
+/** The error for an answer that cannot be read, which leaves the connection useless. */
+export function unreadableError(error: unknown): DatabaseError {
+  const isTooLong = error instanceof RangeError || (error as { code?: unknown }).code === 'ERR_STRING_TOO_LONG'
+  const made = new DatabaseError(
+    isTooLong ? 'program_limit_exceeded' : 'connection_failure',
+    isTooLong
+      ? 'A value of the result is longer than a string of JavaScript can be (512 MB); read it in pieces with substr(). The connection was closed.'
+      : `The answer of Postgres could not be read (${messageOf(error)}); the connection was closed.`,
+    { cause: error }
+  )
+  unread.add(made)
+  return made
+}
+
+const unread = new WeakSet<DatabaseError>()
+
+/** True if the statement may have taken effect, but its answer could not be read. */
+export function wasUnread(error: unknown): boolean {
+  return unread.has(error as DatabaseError)
+}
+
+/** The server's SQLSTATE; empty for an error of duolect's own. */
+export function stateOf(error: unknown): string {
+  const state = error instanceof DatabaseError ? (error.cause as { code?: unknown } | undefined)?.code : undefined
+  return typeof state === 'string' ? state : ''
+}
+
 const raisedInside = new WeakSet<DatabaseError>()
 
 /** True if a function or a trigger raised the error while the statement ran. */
