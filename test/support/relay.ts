@@ -9,8 +9,8 @@ export class Relay {
   #target: URL
   /** What is done with what the client sends, before it is passed on; false keeps it. */
   onRequest: (data: Buffer) => boolean = () => true
-  /** Called before each piece of an answer is passed on. */
-  onAnswer: () => void = () => undefined
+  /** Called before each piece of an answer is passed on; returns what to pass on instead. */
+  onAnswer: (data: Buffer) => Buffer | undefined = () => undefined
   /** Time that each piece takes on its way, in ms. */
   delay = 0
   /** Whether answers are passed on. */
@@ -57,8 +57,7 @@ export class Relay {
     })
     upstream.on('data', data => {
       if (isSilent() || !this.isAnswering) return
-      this.onAnswer()
-      this.#pass(socket, data)
+      this.#pass(socket, this.onAnswer(data) ?? data)
     })
   }
 

@@ -40,6 +40,7 @@ interface NativeConnection {
   readonly stream: NativeStream
   connect(port: number | string, host?: string): void
   on(event: 'connect' | 'sslconnect' | 'error' | 'readyForQuery' | AnswerEvent | AuthenticationEvent, listener: () => void): void
+  on(event: 'parameterStatus', listener: (message: { readonly parameterName: string; readonly parameterValue: string }) => void): void
   on(event: 'parameterDescription', listener: (message: { readonly dataTypeIDs: readonly number[] }) => void): void
   on(event: 'authenticationSASL', listener: (message: { readonly mechanisms: readonly string[] }) => void): void
   requestSsl(): void
@@ -53,6 +54,8 @@ interface NativeClient {
   readonly processID: number
   readonly secretKey: number
   connect(): Promise<unknown>
+  /** The parameters of the startup message. */
+  getStartupConf(): Record<string, unknown>
   query(query: object): void
   on(event: 'error' | 'end', listener: () => void): void
   /** `I` outside of a transaction, `T` inside, `E` inside one that failed. */
@@ -137,7 +140,7 @@ const MAX_TIMER = 2 ** 31 - 1
 
 /**
  * The session's settings, so that texts mean the same everywhere: times are UTC, floats keep all digits. A pooler
- * refuses them, so there the server's own settings hold.
+ * refuses `options`, so there the server's own settings hold, but for those of POOLER_PARAMETERS.
  */
 function startupOptions(settings: PostgresSettings): string | undefined {
   const { pooler, options, timeouts } = settings
@@ -148,6 +151,8 @@ function startupOptions(settings: PostgresSettings): string | undefined {
     IntervalStyle: 'postgres',
     extra_float_digits: 3,
     bytea_output: 'hex',
+    // Else a backslash in a string would mean something else to the server than to the lexer.
+    standard_conforming_strings: 'on',
     statement_timeout: timeouts.query,
     lock_timeout: timeouts.lock,
     // Later than the client itself, which ends it with a better error when it can.
@@ -155,6 +160,44 @@ function startupOptions(settings: PostgresSettings): string | undefined {
   }
   const text = Object.entries(own).map(([name, value]) => `-c ${name}=${value}`)
   return [...text, ...(options ? [options] : [])].join(' ')
+}
+
+/** Settings that PgBouncer and its like follow for each client when they are startup parameters of their own. */
+const POOLER_PARAMETERS = { TimeZone: 'UTC', DateStyle: 'ISO, MDY', standard_conforming_strings: 'on' }
+
+/** Settings that the server reports; a session where a function has changed one is not used again. */
+const REPORTED = [
+  'TimeZone',
+  'DateStyle',
+  'IntervalStyle',
+  'client_encoding',
+  'standard_conforming_strings',
+  'session_authorization',
+  'is_superuser',
+  'search_path'
+]
+
+const UTC = /^(Etc\/)?(UTC|UCT|GMT|Greenwich|Universal|Zulu)$/i
+
+/**
+ * Fails when texts would mean something else than they say, since a pooler or the URL's options have set it.
+ *
+ * @throws DatabaseError `invalid_configuration`, naming the setting
+ */
+function assertSettings(reported: ReadonlyMap<string, string>, { pooler }: PostgresSettings): void {
+  const wrong = [
+    ['DateStyle', "'ISO, MDY'", (value: string) => value.startsWith('ISO')] as const,
+    ['standard_conforming_strings', 'on', (value: string) => value === 'on'] as const,
+    // Without a pooler it is UTC unless the URL's options want another.
+    ['TimeZone', "'UTC'", (value: string) => !pooler || UTC.test(value)] as const
+  ].find(([name, , isRight]) => reported.has(name) && !isRight(reported.get(name) as string))
+  if (wrong === undefined) return
+  const [name, value] = wrong
+  throw new DatabaseError(
+    'invalid_configuration',
+    `the session's ${name} is ${reported.get(name)}, with which values would be read or stored wrongly` +
+      `${pooler ? ', and the pooler does not pass on what is asked for' : ''}. Run: ALTER DATABASE … SET ${name} = ${value}`
+  )
 }
 
 /** A limit that is later than `query` by the grace time, for the side that ends a statement only if the other did not. */
@@ -313,6 +356,9 @@ export class Connection {
   #timer: NodeJS.Timeout | undefined
   readonly #Query: QueryConstructor
   readonly #prepared = new PreparedStatements()
+  /** The settings that the server reports, now and when the connection was opened. */
+  readonly #reported = new Map<string, string>()
+  #reportedFirst: ReadonlyMap<string, string> = this.#reported
 
   private constructor(Native: NativeConstructor, config: ClientConfig, settings: PostgresSettings) {
     this.#Native = Native
@@ -323,6 +369,10 @@ export class Connection {
     this.#client.on('end', () => this.#lose())
     this.#Query = queryClassOf(Native.Query)
     this.#listen(this.#client.connection)
+    if (settings.pooler) {
+      const parameters = this.#client.getStartupConf.bind(this.#client)
+      this.#client.getStartupConf = () => ({ ...parameters(), ...POOLER_PARAMETERS })
+    }
     const { query } = settings.timeouts
     this.#grace = graceOf(query)
     // The server ends a statement by itself at its limit; a pooler does not pass that limit on.
@@ -332,6 +382,9 @@ export class Connection {
   #listen(connection: NativeConnection): void {
     const prepared = () => this.#sent[0]?.request.prepared ?? ({} as Partial<Prepared>)
     connection.on('readyForQuery', () => this.#ready())
+    connection.on('parameterStatus', ({ parameterName, parameterValue }) => {
+      if (REPORTED.includes(parameterName)) this.#reported.set(parameterName, parameterValue)
+    })
     connection.on('parseComplete', () => {
       prepared().isParsed = true
     })
@@ -400,6 +453,8 @@ export class Connection {
       if (settings.channelBinding === 'require') connection.#requireChannelBinding()
       await connection.#client.connect()
       connection.#guardReading()
+      connection.#reportedFirst = new Map(connection.#reported)
+      assertSettings(connection.#reported, settings)
       await connection.#assertIs(target)
       return connection
     } catch (error) {
@@ -456,7 +511,7 @@ export class Connection {
 
   /** True if the pool may hand it out again. */
   get isReusable(): boolean {
-    return !this.#isLost && !this.#isSpent
+    return !this.#isLost && !this.#isSpent && REPORTED.every(name => this.#reported.get(name) === this.#reportedFirst.get(name))
   }
 
   /** True if a transaction is open, failed or not, according to the last ReadyForQuery message. */

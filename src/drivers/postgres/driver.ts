@@ -162,7 +162,9 @@ function explainLostCommit(error: unknown): never {
 
 /** The error for a write whose answer could not be read. */
 function unknownEffect(cause: unknown): DatabaseError {
-  return new DatabaseError('commit_unknown', `${messageOf(cause)} The statement may have taken effect or not; look before you repeat it.`, { cause })
+  return new DatabaseError('commit_unknown', `${messageOf(cause)} The statement may have taken effect or not; look before you repeat it.`, {
+    cause
+  })
 }
 
 /** SQLite refuses a text without a statement, so both do. */
@@ -176,7 +178,9 @@ const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 /** The commands that change no table's columns. */
 const ROW_COMMANDS = new Set(
   [...CHANGING].concat(
-    'SELECT WITH VALUES TABLE FETCH MOVE CLOSE DECLARE SHOW EXPLAIN LOCK NOTIFY TRUNCATE ANALYZE VACUUM CHECKPOINT SAVEPOINT RELEASE ROLLBACK'.split(' ')
+    'SELECT WITH VALUES TABLE FETCH MOVE CLOSE DECLARE SHOW EXPLAIN LOCK NOTIFY TRUNCATE ANALYZE VACUUM CHECKPOINT SAVEPOINT RELEASE ROLLBACK'.split(
+      ' '
+    )
   )
 )
 

@@ -1,5 +1,6 @@
 /** Values of Postgres: how columns are decoded by their types. */
 import type { BoundValue } from '../../adapter.ts'
+import { DatabaseError } from '../../errors.ts'
 import { parseTimestamp, toInteger } from '../../values.ts'
 
 /** What `pg` sends: strings, and bytes for BYTEA. */
@@ -18,12 +19,50 @@ function parseFloat8(text: string): number {
 
 /** A timestamp; `infinity` is a number, as no Date can be it. */
 function parseTime(text: string): unknown {
-  return parseTimestamp(text) ?? Number(text.replace('infinity', 'Infinity'))
+  const time = parseTimestamp(text)
+  if (time !== undefined) return time
+  if (text === 'infinity') return Number.POSITIVE_INFINITY
+  return text === '-infinity' ? Number.NEGATIVE_INFINITY : notIso('time')
 }
 
-/** `\x` and two hexadecimal digits a byte, as `bytea_output = hex` writes it. */
+/** A day stays a text, whose form DateStyle decides too. */
+function parseDay(text: string): string {
+  return /^\d{4,7}-\d\d-\d\d( BC)?$|^-?infinity$/.test(text) ? text : notIso('date')
+}
+
+function notIso(what: string): never {
+  throw new DatabaseError(
+    'invalid_configuration',
+    `A ${what} came in another form than ISO 8601: the session's DateStyle was changed, by the server's configuration, a pooler, or a SET. ` +
+      "Run: ALTER DATABASE … SET DateStyle = 'ISO, MDY'."
+  )
+}
+
+/** `\x` and two hexadecimal digits a byte; or, with `bytea_output = escape`, bytes and `\ooo`, where `\\` is a backslash. */
 function parseBytes(text: string): Buffer {
-  return Buffer.from(text.slice(2), 'hex')
+  if (text.startsWith('\\x')) return Buffer.from(text.slice(2), 'hex')
+  const bytes = Buffer.allocUnsafe(text.length)
+  let length = 0
+  for (let i = 0; i < text.length; length++) {
+    if (text[i] !== '\\') bytes[length] = text.charCodeAt(i++)
+    else if (text[i + 1] === '\\') {
+      bytes[length] = 0x5c
+      i += 2
+    } else {
+      bytes[length] = Number.parseInt(text.slice(i + 1, i + 4), 8)
+      i += 4
+    }
+  }
+  return bytes.subarray(0, length)
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // The reason that JSON.parse gives quotes the value.
+    throw new DatabaseError('data_corrupted', 'A JSON value of the result cannot be read as JSON.')
+  }
 }
 
 function keep(text: string): string {
@@ -38,12 +77,13 @@ const PARSERS: Readonly<Record<number, Parse>> = {
   21: Number, // int2
   23: Number, // int4
   26: Number, // oid
-  114: JSON.parse, // json
+  114: parseJson, // json
   700: parseFloat8, // float4
   701: parseFloat8, // float8
+  1082: parseDay, // date
   1114: parseTime, // timestamp
   1184: parseTime, // timestamptz
-  3802: JSON.parse // jsonb
+  3802: parseJson // jsonb
 }
 
 /** What a client of `pg` takes as `types`: nothing here changes what other clients of the process do. */
