@@ -633,6 +633,24 @@ onEachDatabase('Errors of one dialect', database => {
       assert.ok(!printed(error).includes(CANARY))
     })
 
+    test('an array for an array type is explained', async () => {
+      const db = await database.open()
+      const query = 'SELECT 1 AS a WHERE CAST($1 AS INTEGER[]) IS NULL'
+      await assert.rejects(db.all(query, [[1, 2]]), failsWith('invalid_text_representation', /sql\.list\(values\).*\{1,2\}/))
+    })
+
+    for (const [query, code] of [
+      ['SELECT $1 IS NULL AS a', 'indeterminate_datatype'],
+      ['SELECT 1 AS a WHERE $1 IS NULL OR $1 = 1', 'ambiguous_parameter']
+    ] as const) {
+      test(`a parameter of no certain type says what to write: ${query}`, async () => {
+        const db = await database.open()
+        const error = await errorOf(db.all(query, [1]))
+        assert.equal(error.code, code)
+        assert.match(error.message, /CAST\(:x AS …\) at the first use/)
+      })
+    }
+
     test('a division by zero is division_by_zero', async () => {
       const db = await database.open()
       await assert.rejects(db.all('SELECT 1 / 0'), failsWith('division_by_zero'))

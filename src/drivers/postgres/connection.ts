@@ -265,7 +265,7 @@ export function explainConnecting(error: unknown, settings: PostgresSettings): D
   const isMissing = isPasswordMissing(messageOf(error))
   const known = isMissing
     ? new DatabaseError('invalid_authorization', messageOf(error), { cause: error })
-    : postgresError(error, undefined, 0, true)
+    : postgresError(error, undefined, { isLost: true })
   const reason = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error)
   const isServers = known.code !== 'connection_failure'
   const text = isServers ? known.message : reason || (error as { code?: string }).code || 'no reason was given'
@@ -553,7 +553,9 @@ export class Connection {
       return await this.#ask(request)
     } catch (error) {
       if (isConnectionLost(error)) this.destroy()
-      const known = this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, text, offset, this.#isLost)
+      const hasArray = request.values?.some(value => typeof value === 'string' && value.startsWith('[')) ?? false
+      const known =
+        this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, text, { offset, isLost: this.#isLost, hasArray })
       if (prepared !== undefined && isReused) reused.set(known, prepared)
       if (prepared?.isParsed === false) this.#prepared.forget(prepared)
       throw known

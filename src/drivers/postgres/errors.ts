@@ -237,14 +237,22 @@ export function isConnectionLost(error: unknown): boolean {
   return !isServerError(error)
 }
 
+/** What is known of a failure beside the statement. */
+interface Circumstances {
+  /** How much of the statement stands before the caller's text. */
+  readonly offset?: number
+  /** True if the server closed the connection with the error; else a function may have raised what sounds so. */
+  readonly isLost?: boolean
+  /** True if a parameter is an array, which travels as JSON. */
+  readonly hasArray?: boolean
+}
+
 /**
  * Makes a `DatabaseError` of what `pg` threw.
  *
  * @param sql the statement; without it the error is that of connecting, which shows settings and no values
- * @param offset how much of it stands before the caller's text
- * @param isLost true if the server closed the connection with the error; else a function may have raised what sounds so
  */
-export function postgresError(error: unknown, sql?: string, offset = 0, isLost = false): DatabaseError {
+export function postgresError(error: unknown, sql?: string, { offset = 0, isLost = false, hasArray = false }: Circumstances = {}): DatabaseError {
   if (error instanceof DatabaseError) return error
   if (!isServerError(error)) {
     return new DatabaseError(
@@ -255,7 +263,7 @@ export function postgresError(error: unknown, sql?: string, offset = 0, isLost =
   }
   const message = withoutData(error, sql)
   const code = isLost && /^(57P|08)/.test(error.code) ? 'connection_failure' : codeOf(error.code)
-  const made = new DatabaseError(code, describe(error, message, offset), {
+  const made = new DatabaseError(code, describe(error, message, offset, hasArray), {
     cause: withoutDetails(error, message),
     constraint: error.constraint || undefined,
     table: error.table || undefined,
@@ -362,8 +370,12 @@ const ADVICE: Readonly<Record<string, string>> = {
   '42P18': 'Write CAST(:x AS …) at the first use of the parameter.'
 }
 
-function describe({ code, position, hint }: ServerError, message: string, offset: number): string {
+const ARRAY_ADVICE =
+  'An array is bound as JSON. For a list write sql`… IN (${sql.list(values)})`; for a column of an array type give its text, such as {1,2}.'
+
+function describe({ code, position, hint }: ServerError, message: string, offset: number, hasArray: boolean): string {
   const place = position ? ` (at character ${Number(position) - offset} of the statement)` : ''
-  const advice = ADVICE[code] ?? (hint && !code.startsWith('22') && !code.startsWith('23') ? hint : undefined)
+  const ownAdvice = hasArray && code === '22P02' ? ARRAY_ADVICE : ADVICE[code]
+  const advice = ownAdvice ?? (hint && !code.startsWith('22') && !code.startsWith('23') ? hint : undefined)
   return `${message}${place}${advice ? `. ${advice}` : ''}`
 }
