@@ -252,7 +252,11 @@ interface Circumstances {
  *
  * @param sql the statement; without it the error is that of connecting, which shows settings and no values
  */
-export function postgresError(error: unknown, sql?: string, { offset = 0, isLost = false, hasArray = false }: Circumstances = {}): DatabaseError {
+export function postgresError(
+  error: unknown,
+  sql?: string,
+  { offset = 0, isLost = false, hasArray = false }: Circumstances = {}
+): DatabaseError {
   if (error instanceof DatabaseError) return error
   if (!isServerError(error)) {
     return new DatabaseError(
