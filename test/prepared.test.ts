@@ -178,6 +178,18 @@ describe('A statement that is prepared', () => {
     }))
   let attempts = 0
 
+  test('stays while transactions set what ends with them', () =>
+    using({ maxConnections: 1 }, async db => {
+      await db.all('SELECT 1 AS kept')
+      const prepared = () => db.all("SELECT name FROM pg_prepared_statements WHERE statement = 'SELECT 1 AS kept'")
+      const before = await prepared()
+      await db.transaction(tx => tx.exec("SET LOCAL a.b = 'c'; SELECT 1"))
+      await db.batch(["SET LOCAL a.b = 'c'"])
+      await db.all('SELECT 1 AS kept')
+      assert.equal(before.length, 1)
+      assert.deepEqual(await prepared(), before)
+    }))
+
   test('is kept while it is in use, and 2000 others are not', () =>
     using({ maxConnections: 1 }, async db => {
       const names = async () => (await db.all('SELECT name, statement FROM pg_prepared_statements')).map(({ statement }) => statement)

@@ -556,7 +556,9 @@ onEachDatabase('A body that means to end its transaction', database => {
       await tx.run('INSERT INTO notes VALUES (1)')
       await tx.run('DO $$ BEGIN COMMIT; END $$')
     })
-    await assert.rejects(work, failsWith('invalid_transaction_termination'))
+    const { code } = (await work.catch(error => error)) as DatabaseError
+    // Servers before 11 know no COMMIT there.
+    assert.match(code, /^(invalid_transaction_termination|feature_not_supported)$/)
     assert.deepEqual(await db.all('SELECT id FROM notes'), [])
   })
 })

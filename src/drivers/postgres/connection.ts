@@ -163,7 +163,7 @@ function startupOptions(settings: PostgresSettings): string | undefined {
 }
 
 /** Settings that PgBouncer and its like follow for each client when they are startup parameters of their own. */
-const POOLER_PARAMETERS = { TimeZone: 'UTC', DateStyle: 'ISO, MDY', standard_conforming_strings: 'on' }
+const POOLER_PARAMETERS = { TimeZone: 'UTC', DateStyle: 'ISO, MDY' }
 
 /** Settings that the server reports; a session where a function has changed one is not used again. */
 const REPORTED = [

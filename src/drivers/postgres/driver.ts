@@ -79,7 +79,7 @@ class StatementNames {
   readonly #isOff: boolean
   /** Number of changes of tables. */
   #changes = 0
-  readonly #mayChangeTables = new Map<string, boolean>()
+  readonly #scopes = new Map<string, Scope>()
 
   constructor(isOff: boolean) {
     this.#isOff = isOff
@@ -87,7 +87,7 @@ class StatementNames {
 
   /** Runs a statement in a transaction. */
   async run(connection: Connection, text: string, values: PostgresValue[]): Promise<Answer> {
-    const isNamed = !this.#isOff && !this.mayChangeTables(text)
+    const isNamed = !this.#isOff && this.scopeOf(text) === 'rows'
     try {
       const answer = await connection.query(text, values, isNamed ? this.#changes : undefined)
       assertStatement(answer)
@@ -107,7 +107,7 @@ class StatementNames {
       if (!(await this.isWorthRepeating(connection, error))) throw error
       return this.run(connection, text, values)
     } finally {
-      if (this.mayChangeTables(text)) this.tablesChanged()
+      if (this.scopeOf(text) === 'tables') this.tablesChanged()
     }
   }
 
@@ -123,16 +123,15 @@ class StatementNames {
     return now?.types !== undefined && now.types.join() !== types?.join()
   }
 
-  /** True if the statement may change the columns of tables, or what their names lead to. */
-  mayChangeTables(text: string): boolean {
-    let answer = this.#mayChangeTables.get(text)
-    if (answer === undefined) {
-      const command = statementsOf(text, 'postgres')[0]?.firstWords[0]
-      answer = command !== undefined && !ROW_COMMANDS.has(command)
-      if (this.#mayChangeTables.size >= MAX_NAMES) this.#mayChangeTables.clear()
-      if (text.length <= MAX_REMEMBERED_LENGTH) this.#mayChangeTables.set(text, answer)
+  /** What the text of one statement may change. */
+  scopeOf(text: string): Scope {
+    let scope = this.#scopes.get(text)
+    if (scope === undefined) {
+      scope = scopeOf(text)
+      if (this.#scopes.size >= MAX_NAMES) this.#scopes.clear()
+      if (text.length <= MAX_REMEMBERED_LENGTH) this.#scopes.set(text, scope)
     }
-    return answer
+    return scope
   }
 
   /** From now on each connection prepares its statements anew. */
@@ -175,14 +174,28 @@ function assertStatement({ command }: Answer): void {
 /** The commands whose row count is one of changes. */
 const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 
-/** The commands that change no table's columns. */
-const ROW_COMMANDS = new Set(
-  [...CHANGING].concat(
-    'SELECT WITH VALUES TABLE FETCH MOVE CLOSE DECLARE SHOW EXPLAIN LOCK NOTIFY TRUNCATE ANALYZE VACUUM CHECKPOINT SAVEPOINT RELEASE ROLLBACK'.split(
-      ' '
-    )
-  )
-)
+/** The commands that change neither the columns of tables nor what their names lead to. */
+const ROW_COMMANDS = new Set([
+  ...CHANGING,
+  ...'SELECT WITH VALUES TABLE FETCH MOVE CLOSE DECLARE SHOW EXPLAIN LOCK NOTIFY TRUNCATE ANALYZE VACUUM CHECKPOINT'.split(' '),
+  ...['SAVEPOINT', 'RELEASE', 'ROLLBACK']
+])
+
+/**
+ * What a text may change: rows alone; settings of its transaction, such as the path in which tables are found; or the
+ * tables themselves.
+ */
+type Scope = 'rows' | 'settings' | 'tables'
+
+function scopeOf(text: string): Scope {
+  let scope: Scope = 'rows'
+  for (const { firstWords } of statementsOf(text, 'postgres')) {
+    const [command = 'SELECT'] = firstWords
+    if (command === 'SET' || command === 'RESET') scope = 'settings'
+    else if (!ROW_COMMANDS.has(command)) return 'tables'
+  }
+  return scope
+}
 
 function changesOf({ command, rowCount }: Answer): RunResult {
   return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
@@ -311,7 +324,7 @@ class PostgresDriver implements Adapter {
     try {
       return await this.#batchOn(connection, statements).catch(async error => {
         // The server has refused a statement that was prepared for other tables, so nothing was committed.
-        if (connection.inTransaction && !connection.isLost) await connection.script('ROLLBACK')
+        await rollBack(connection)
         if (!(await this.#names.isWorthRepeating(connection, error))) throw error
         this.#columns.forget(statements)
         return this.#batchOn(connection, statements)
@@ -326,7 +339,8 @@ class PostgresDriver implements Adapter {
 
   async #batchOn(connection: Connection, statements: readonly BoundStatement[]): Promise<Row[][]> {
     const begin = connection.script(this.#beginText({}))
-    const firstChange = statements.findIndex(({ text }) => this.#names.mayChangeTables(text))
+    const scopes = statements.map(({ text }) => this.#names.scopeOf(text))
+    const firstChange = scopes.findIndex(scope => scope !== 'rows')
     const answers = statements.map(({ text, values }, i) =>
       // What was prepared before may not fit the tables behind a change of them.
       (firstChange === -1 || i < firstChange ? this.#names.run(connection, text, values) : connection.query(text, values, undefined))
@@ -347,7 +361,7 @@ class PostgresDriver implements Adapter {
       explainLostCommit(reason)
     }
     if ((await commit).command === 'ROLLBACK') throw transactionControlError()
-    if (firstChange !== -1) this.#names.tablesChanged()
+    if (scopes.includes('tables')) this.#names.tablesChanged()
     this.#columns.add(statements)
     return Promise.all(answers)
   }
@@ -360,7 +374,7 @@ class PostgresDriver implements Adapter {
     try {
       await this.#withConnection(connection => connection.script(text)).catch(explainLostCommit)
     } finally {
-      this.#names.tablesChanged()
+      if (scopeOf(text) === 'tables') this.#names.tablesChanged()
     }
   }
 
@@ -400,7 +414,7 @@ class PostgresDriver implements Adapter {
 
   /** Gives a connection back to the pool, without a transaction that a statement left open. */
   async #takeBack(connection: Connection): Promise<void> {
-    if (!connection.isLost && connection.inTransaction) await connection.script('ROLLBACK').catch(() => connection.destroy())
+    await rollBack(connection)
     this.#pool.release(connection)
   }
 
@@ -434,6 +448,11 @@ class PostgresDriver implements Adapter {
   }
 }
 
+/** Ends a transaction that a failure or a statement left open. */
+async function rollBack(connection: Connection): Promise<void> {
+  if (!connection.isLost && connection.inTransaction) await connection.script('ROLLBACK').catch(() => connection.destroy())
+}
+
 /** A cursor takes these; of another first word the server says no more than that it is wrong. */
 const CURSOR_COMMANDS: readonly (string | undefined)[] = ['SELECT', 'WITH', 'VALUES', 'TABLE', undefined]
 
@@ -452,6 +471,8 @@ class PostgresSession implements Session {
   /** What is done when the server takes no writes; undefined where none are wanted. */
   readonly #onStandby: (() => void) | undefined
   #isReleased = false
+  /** True once a named statement may have been prepared for other tables than those that its names lead to now. */
+  #isUnnamed = false
   #hasChangedTables = false
 
   constructor(connection: Connection, names: StatementNames, onStandby: (() => void) | undefined, release: () => void) {
@@ -471,11 +492,15 @@ class PostgresSession implements Session {
 
   async #statement({ text, values }: BoundStatement): Promise<Answer> {
     this.#assertOpen()
-    if (this.#names.mayChangeTables(text)) this.#hasChangedTables = true
-    // A named statement may have been prepared for a table that the transaction has changed since.
+    this.#willRun(this.#names.scopeOf(text))
     return this.#inTransaction(
-      this.#hasChangedTables ? this.#connection.query(text, values, undefined) : this.#names.run(this.#connection, text, values)
+      this.#isUnnamed ? this.#connection.query(text, values, undefined) : this.#names.run(this.#connection, text, values)
     )
+  }
+
+  #willRun(scope: Scope): void {
+    if (scope !== 'rows') this.#isUnnamed = true
+    if (scope === 'tables') this.#hasChangedTables = true
   }
 
   /** What must leave the transaction open. */
@@ -517,7 +542,7 @@ class PostgresSession implements Session {
 
   async script(text: string): Promise<void> {
     this.#assertOpen()
-    if (statementsOf(text, 'postgres').some(({ firstWords }) => !ROW_COMMANDS.has(firstWords[0] ?? 'SELECT'))) this.#hasChangedTables = true
+    this.#willRun(scopeOf(text))
     await this.#inTransaction(this.#connection.script(text))
   }
 
