@@ -6,6 +6,8 @@ import { freePort, hold, ownDirectory, ownerOfServers, waitUntilReady } from '..
 export interface Pooler {
   /** The URL of the same database, through the pooler. */
   readonly url: string
+  /** Ends it at once, as a crash would, and starts it again. */
+  restart(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -33,5 +35,12 @@ export async function startPgBouncer(url: string, more: readonly string[] = []):
   target.hostname = '127.0.0.1'
   target.port = String(port)
   await waitUntilReady(target.href)
-  return { url: target.href, stop: server.stop }
+  return {
+    url: target.href,
+    stop: server.stop,
+    async restart() {
+      server.restart('KILL')
+      await waitUntilReady(target.href)
+    }
+  }
 }

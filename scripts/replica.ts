@@ -16,8 +16,12 @@ export interface Replica {
   stop(): Promise<void>
 }
 
-/** Starts a standby, and makes the primary wait for it at each commit from then on. */
-export async function startReplica(primary: Pick<PostgresServer, 'url' | 'bin'>): Promise<Replica> {
+/**
+ * Starts a standby, and makes the primary wait for it at each commit from then on.
+ *
+ * @param link the URL by which the standby follows its primary
+ */
+export async function startReplica(primary: Pick<PostgresServer, 'url' | 'bin'>, link = primary.url): Promise<Replica> {
   if (primary.bin === undefined) throw new Error('A replica needs the programs of its primary, so the primary must be one of our own.')
   const owner = ownerOfServers()
   const directory = ownDirectory('replica', owner)
@@ -29,7 +33,7 @@ export async function startReplica(primary: Pick<PostgresServer, 'url' | 'bin'>)
     const version = Number(await show(admin, 'server_version_num'))
     await copyCluster(admin, { bin, data, version, owner, url: primary.url })
     const port = await freePort()
-    const options = [...followPrimary(owner, data, primary.url, version), 'listen_addresses=127.0.0.1', 'unix_socket_directories=']
+    const options = [...followPrimary(owner, data, link, version), 'listen_addresses=127.0.0.1', 'unix_socket_directories=']
     const command = [join(bin, 'postgres'), '-F', '-D', data, '-p', String(port)]
     const settings = [...options, 'max_connections=200'].flatMap(option => ['-c', option])
     const server = hold([...command, ...settings], directory, owner, { env: { ...process.env, LC_ALL: 'C', LC_MESSAGES: 'C' } })

@@ -34,8 +34,8 @@ export interface TransactionOptions {
   /** Refuses writes with `read_only`. @default false */
   readOnly?: boolean | undefined
   /**
-   * Maximum number of times that the body runs again after a `serialization_failure` or `deadlock_detected`. The
-   * body's effects outside the database happen again too.
+   * Maximum number of times that the body runs again after a `serialization_failure`, a `deadlock_detected`, or a
+   * `connection_failure` before COMMIT was sent. The body's effects outside the database happen again too.
    * @default 0
    */
   retries?: number | undefined

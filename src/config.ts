@@ -114,6 +114,11 @@ export interface Timeouts {
   readonly lock: number
 }
 
+/** How long a loop over `iterate()` may take no row, in ms; 0 for no limit. Its body may be slow, so it is long. */
+export function loopLimitOf({ query }: Pick<Timeouts, 'query'>): number {
+  return query * 10
+}
+
 interface CommonSettings {
   readonly maxValueBytes: number
   readonly timeouts: Timeouts
@@ -314,7 +319,8 @@ function osUser(): string {
   throw fail('No user for Postgres: set "postgres.user", PG_USER, or a user in the URL.')
 }
 
-function showHost({ host, port }: Host): string {
+/** The host and its port, as a URL has them. */
+export function showHost({ host, port }: Host): string {
   return `${host.includes(':') ? `[${host}]` : encodeURIComponent(host)}:${port}`
 }
 

@@ -1,12 +1,12 @@
 /** From settings to a driver, opened once, on first use. */
 import type { Adapter, BeginOptions, BoundStatement, Dialect, Row, RunResult, Session } from './adapter.ts'
-import { type DatabaseConfig, DEFAULT_TIMEOUTS, readSettings, type Settings } from './config.ts'
+import { type DatabaseConfig, DEFAULT_TIMEOUTS, loopLimitOf, readSettings, type Settings, type Timeouts } from './config.ts'
 import { DatabaseError, rethrowAtCaller } from './errors.ts'
 import { executeBatch } from './execute.ts'
-import { BaseHandle, type Database, DatabaseHandle, type Handle, type OpeningAdapter } from './handle.ts'
+import { BaseHandle, type Database, DatabaseHandle, type Handle, type HandleOptions, type OpeningAdapter } from './handle.ts'
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
 import { DEFAULT_MAX_VALUE_BYTES } from './kvs/limits.ts'
-import { callQuery } from './queries.ts'
+import { callQuery, textOf } from './queries.ts'
 import { assertOutside } from './scope.ts'
 import { putUser, type User, type UserInput } from './users.ts'
 
@@ -25,7 +25,7 @@ export function createDatabase(config?: DatabaseConfig | string): Database {
   const settings = readSettings(config)
   const { dialect, location, maxValueBytes, timeouts } = settings
   const adapter = new AdapterOnFirstUse(dialect, dialect === 'sqlite', () => openDriver(settings))
-  return new DatabaseHandle(adapter, { location, maxValueBytes, lockLimit: timeouts.lock, idleLimit: timeouts.query })
+  return new DatabaseHandle(adapter, { location, maxValueBytes, ...limitsOf(timeouts) })
 }
 
 /**
@@ -41,9 +41,12 @@ export function createDatabaseFrom(adapter: Adapter): Database {
     await createTables(adapter)
     return adapter
   })
-  const { lock, query } = DEFAULT_TIMEOUTS
-  const options = { location: 'an adapter', maxValueBytes: DEFAULT_MAX_VALUE_BYTES, lockLimit: lock, idleLimit: query }
+  const options = { location: 'an adapter', maxValueBytes: DEFAULT_MAX_VALUE_BYTES, ...limitsOf(DEFAULT_TIMEOUTS) }
   return new DatabaseHandle(onFirstUse, options)
+}
+
+function limitsOf(timeouts: Timeouts): Pick<HandleOptions, 'lockLimit' | 'idleLimit' | 'loopLimit'> {
+  return { lockLimit: timeouts.lock, idleLimit: timeouts.query, loopLimit: loopLimitOf(timeouts) }
 }
 
 /**
@@ -169,7 +172,19 @@ async function withTables(adapter: Adapter): Promise<Adapter> {
 async function createTables(adapter: Adapter): Promise<void> {
   // Looking first costs less than the lock, and a role that may not create tables can use those that are there.
   const { count } = await callQuery(adapter, 'countTables')
-  if (count < 2) await callQuery(adapter, 'createTables').catch(explainSchema)
+  if (count === 2) return
+  if (textOf('describeServer', adapter.dialect) !== undefined) await assertTakesWrites(adapter)
+  await callQuery(adapter, 'createTables').catch(explainSchema)
+}
+
+async function assertTakesWrites(adapter: Adapter): Promise<void> {
+  const { isStandby, isReadOnly } = await callQuery(adapter, 'describeServer')
+  if (!isReadOnly) return
+  throw new DatabaseError(
+    'read_only',
+    `The server ${isStandby ? 'is a standby' : 'takes no writes'}, and duolect's tables are not there yet. Open the primary once, or run what ` +
+      '"npx duolect schema --postgres" prints there; a standby gets the tables from it.'
+  )
 }
 
 function explainSchema(error: unknown): never {

@@ -52,7 +52,8 @@ export interface Handle {
   batch<T extends object = Row>(queries: readonly BatchQuery[]): Promise<T[][]>
   /**
    * Yields the rows of a statement that reads, in bounded memory. The rows are those of the moment when the
-   * loop began. Leaving the loop early frees what it held.
+   * loop began. Leaving the loop early frees what it held. A loop that takes no row for 10 × `timeouts.query` is
+   * ended; its next step fails with `idle_in_transaction_session_timeout`.
    */
   iterate<T extends object = Row>(query: Query, parameters?: QueryParameters): AsyncIterable<T>
   /** Runs a script of several statements, a string or a template without values: all of it, or on an error none. */
@@ -109,8 +110,8 @@ interface RowLoop {
   isWaiting: boolean
   /** Number of rows that the loop has taken. */
   rowsTaken: number
-  /** True if `close()` has ended it. */
-  isEnded: boolean
+  /** Why it was ended before its time. */
+  reason: DatabaseError | undefined
   /** Frees what it holds. */
   end(): Promise<unknown>
 }
@@ -120,6 +121,8 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   /** @internal What the statements run on. */
   readonly runner: R
   protected readonly loops = new Set<RowLoop>()
+  /** ms that a loop over `iterate()` may take no row; 0 for no limit. */
+  protected readonly loopLimit: number = 0
   /** Its own store, once it was used, and those that `createKeyValueStore` made. */
   protected readonly stores: Store[] = []
   protected readonly maxValueBytes: number
@@ -239,8 +242,9 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
     // The loop may begin long after the call.
     this.assertUsable()
     const portions = this.runner.stream(statement)[Symbol.asyncIterator]()
-    const loop: RowLoop = { isWaiting: true, rowsTaken: 0, isEnded: false, end: async () => portions.return?.() }
+    const loop: RowLoop = { isWaiting: true, rowsTaken: 0, reason: undefined, end: async () => portions.return?.() }
     this.loops.add(loop)
+    const watch = this.#endWhenAbandoned(loop)
     try {
       while (true) {
         loop.isWaiting = true
@@ -250,13 +254,34 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
         for (const row of portion.value) {
           loop.rowsTaken++
           yield row as T
-          if (loop.isEnded) throw closedError()
+          if (loop.reason !== undefined) throw loop.reason
         }
       }
     } finally {
+      clearInterval(watch)
       this.loops.delete(loop)
       await loop.end()
     }
+  }
+
+  /** Ends a loop that takes no row for too long: it would hold a connection, and what it reads, for ever. */
+  #endWhenAbandoned(loop: RowLoop): NodeJS.Timeout | undefined {
+    if (this.loopLimit === 0) return undefined
+    let [looks, seen] = [0, 0]
+    const watch = setInterval(() => {
+      looks = loop.isWaiting || loop.rowsTaken !== seen ? 0 : looks + 1
+      seen = loop.rowsTaken
+      if (looks < LOOKS) return
+      clearInterval(watch)
+      this.loops.delete(loop)
+      loop.reason = new DatabaseError(
+        'idle_in_transaction_session_timeout',
+        `The loop over iterate() was ended: it took no row for ${this.loopLimit} ms (10 × timeouts.query). Leave a loop with break or ` +
+          'return(), and do slow work after it.'
+      )
+      void loop.end()
+    }, this.loopLimit / LOOKS)
+    return watch.unref()
   }
 
   exec(script: string | Sql): Promise<void> {
@@ -278,6 +303,9 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   }
 }
 
+/** How often within its limit a loop is looked at, so that it is not ended before that. */
+const LOOKS = 10
+
 /** An iteration that fails at its first step, as a rejected promise does when it is awaited. */
 // biome-ignore lint/correctness/useYield: the type is that of an iteration
 async function* failing(error: unknown): AsyncGenerator<never, void, undefined> {
@@ -297,12 +325,15 @@ export interface HandleOptions {
   readonly lockLimit: number
   /** ms after which a transaction whose body runs no statement is rolled back; 0 for no limit. */
   readonly idleLimit: number
+  /** ms that a loop over `iterate()` may take no row; 0 for no limit. */
+  readonly loopLimit: number
 }
 
 export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Database {
   readonly location: string
   protected readonly place = ALONE
   protected readonly groupPlace = GROUP
+  protected override readonly loopLimit: number
   readonly #options: HandleOptions
   readonly #transactions = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
@@ -310,6 +341,7 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
   constructor(adapter: OpeningAdapter, options: HandleOptions) {
     super(adapter, options.maxValueBytes, options.lockLimit)
     this.location = options.location
+    this.loopLimit = options.loopLimit
     this.#options = options
   }
 
@@ -397,7 +429,7 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
         if (last === undefined || loop.isWaiting || last.rowsTaken !== loop.rowsTaken) {
           seen.set(loop, { rowsTaken: loop.rowsTaken, at: performance.now() })
         } else if (performance.now() - last.at >= ABANDONED_AFTER) {
-          loop.isEnded = true
+          loop.reason = closedError()
           this.loops.delete(loop)
           await loop.end()
         }

@@ -57,6 +57,12 @@ export const ownQueries = {
       sqlite: "DELETE FROM kvs\nWHERE key IN (SELECT value FROM json_each(:keys))"
     }
   },
+  describeServer: {
+    call: 'one',
+    text: {
+      postgres: "SELECT pg_is_in_recovery() AS \"isStandby\", current_setting('transaction_read_only') = 'on' AS \"isReadOnly\""
+    }
+  },
   findAndLockValues: {
     call: 'all',
     text: {

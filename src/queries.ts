@@ -10,6 +10,7 @@ export type QueryName = keyof OwnQueries
 /** What the rows of those that return any look like. */
 interface QueryRows {
   countTables: { count: number }
+  describeServer: { isStandby: boolean; isReadOnly: boolean }
   findValue: { value: string | null }
   findValues: { key: string; value: string | null }
   findAndLockValues: { key: string; value: string | null }

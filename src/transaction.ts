@@ -47,18 +47,28 @@ export async function runTransaction<T>(
   idleLimit: number,
   body: (session: TransactionSession) => Promise<T>
 ): Promise<T> {
-  for (let retriesLeft = options.retries ?? 0; ; retriesLeft--) {
+  const { retries = 0 } = options
+  for (let failures = 0; ; failures++) {
     try {
       return await attempt(adapter, options, idleLimit, body)
     } catch (error) {
-      if (retriesLeft <= 0 || !isWorthRepeating(error)) throw error
-      await new Promise(resolve => setTimeout(resolve, Math.random() * 20))
+      if (failures >= retries || !isWorthRepeating(error)) throw error
+      // What was in the way, others or a server that restarts, may need longer each time.
+      await new Promise(resolve => setTimeout(resolve, Math.random() * Math.min(20 * 2 ** failures, MAX_PAUSE)))
     }
   }
 }
 
+/** Maximum time between two attempts, in ms. */
+const MAX_PAUSE = 1_000
+
 function isWorthRepeating(error: unknown): boolean {
-  return error instanceof DatabaseError && (error.code === 'serialization_failure' || error.code === 'deadlock_detected')
+  if (!(error instanceof DatabaseError)) return false
+  return (
+    error.code === 'serialization_failure' ||
+    error.code === 'deadlock_detected' ||
+    (error.code === 'connection_failure' && error.isRetryable)
+  )
 }
 
 async function attempt<T>(

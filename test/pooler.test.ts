@@ -5,7 +5,8 @@ import { type AddressInfo, createServer } from 'node:net'
 import { after, afterEach, before, describe, test } from 'node:test'
 import pg from 'pg'
 import { type Pooler, startPgBouncer } from '../scripts/pgbouncer.ts'
-import { createDatabase, type Database, type DatabaseConfig, type Handle, sql } from '../src/index.ts'
+import { createDatabase, type Database, type DatabaseConfig, DatabaseError, type Handle, sql } from '../src/index.ts'
+import { startPostgres } from '../src/tools/servers/postgres.ts'
 import { failsWith } from './support/databases.ts'
 
 const WORKERS = 20
@@ -237,5 +238,73 @@ describe('Without "pooler", PgBouncer', () => {
       open({ pooler: true, connection: `${pooler.url}?options=-c%20search_path%3Dpublic` }).all('SELECT 1'),
       failsWith('connection_failure', /options.*take "options" out of the URL/i)
     )
+  })
+})
+
+describe('What PgBouncer refuses without a server connection can be repeated:', () => {
+  const writes: readonly ((db: Database) => Promise<unknown>)[] = [
+    db => db.run('INSERT INTO marks VALUES (1)'),
+    db => db.exec('INSERT INTO marks VALUES (1)'),
+    db => db.batch(['INSERT INTO marks VALUES (1)']),
+    db => db.transaction(tx => tx.run('INSERT INTO marks VALUES (1)')),
+    db => db.kvs.set('a', 1),
+    db => db.kvs.update('a', () => 1)
+  ]
+
+  /** A matcher: nothing was sent, and the advice is not what is set already. */
+  function isRefusal(reason: string, advice: RegExp): (error: DatabaseError) => boolean {
+    return error => {
+      assert.ok(error instanceof DatabaseError)
+      assert.deepEqual([error.code, error.isRetryable], ['connection_failure', true], error.message)
+      assert.ok(error.message.includes(reason), error.message)
+      assert.match(error.message, advice)
+      assert.doesNotMatch(error.message, /postgres\.pooler/)
+      return true
+    }
+  }
+
+  test('each write while the server is down', async t => {
+    const server = await startPostgres()
+    // The first to ask waits for the server, and is told after this time.
+    const own = await startPgBouncer(server.url, ['query_wait_timeout = 1', 'server_login_retry = 30'])
+    t.after(() => own.stop())
+    const db = open({ pooler: true, connection: own.url })
+    await db.exec('CREATE TABLE marks (n INTEGER)')
+    await server.stop()
+    await assert.rejects(db.all('SELECT 1'), isRefusal('', /./))
+    for (const write of writes) await assert.rejects(write(db), isRefusal('server login has been failing', /server behind it is down/))
+  })
+
+  test('each write while all its server connections are in use', async t => {
+    const own = await startPgBouncer(serverUrl, ['default_pool_size = 1', 'query_wait_timeout = 1'])
+    t.after(() => own.stop())
+    const [holder, db] = [open({ pooler: true, connection: own.url }), open({ pooler: true, connection: own.url })]
+    await db.exec('DROP TABLE IF EXISTS marks; CREATE TABLE marks (n INTEGER)')
+    await holder.transaction(async tx => {
+      await tx.all('SELECT 1')
+      const refused = writes.map(write => assert.rejects(write(db), isRefusal('query_wait_timeout', /default_pool_size/)))
+      await Promise.all(refused)
+    })
+    assert.deepEqual(await db.all('SELECT n FROM marks'), [])
+  })
+
+  test('but not a write that was sent', async t => {
+    const own = await startPgBouncer(serverUrl, ['query_timeout = 1'])
+    t.after(() => own.stop())
+    const db = open({ pooler: true, connection: own.url })
+    await assert.rejects(db.run('SELECT pg_sleep(10)'), failsWith('commit_unknown'))
+  })
+
+  test('a connection beyond max_client_conn', async t => {
+    const own = await startPgBouncer(serverUrl, ['max_client_conn = 1'])
+    t.after(() => own.stop())
+    const db = open({ pooler: true, connection: own.url })
+    await db.transaction(async tx => {
+      await tx.all('SELECT 1')
+      await assert.rejects(
+        open({ pooler: true, connection: own.url }).run('SELECT 1'),
+        isRefusal('no more connections allowed', /"postgres\.maxConnections"/)
+      )
+    })
   })
 })

@@ -2,18 +2,12 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createDatabase, type Database, type DatabaseConfig, DatabaseError } from '../src/index.ts'
+import { createDatabase, type Database, type DatabaseConfig, DatabaseError, type Handle } from '../src/index.ts'
 import { type PostgresServer, startPostgres } from '../src/tools/servers/postgres.ts'
 import { failsWith } from './support/databases.ts'
-import type { LoadReport } from './support/load.ts'
-import { finished, start } from './support/processes.ts'
 import { Relay } from './support/relay.ts'
 
 const url = process.env.TEST_PG_URL as string
-
-/** How long the test of many failures under load goes on, in seconds, and how often the server is restarted. */
-const LOAD_SECONDS = Number(process.env.RECOVERY_SECONDS ?? 5)
-const LOAD_RESTARTS = Number(process.env.RECOVERY_RESTARTS ?? 1)
 
 const databases: Database[] = []
 const relays: Relay[] = []
@@ -124,16 +118,46 @@ describe('A backend that is terminated', () => {
     })
   })
 
-  test('inside a transaction fails the next statement with connection_failure', async () => {
-    await withMarks('killed_inside', async admin => {
-      const db = open()
-      const moved = db.transaction(async tx => {
-        await tx.run('INSERT INTO killed_inside VALUES (1)')
-        await terminate(admin, [await pidOf(tx)])
-        await tx.run('INSERT INTO killed_inside VALUES (2)')
+  for (const [name, next] of [
+    ['a statement', (tx: Handle) => tx.run('INSERT INTO killed_inside VALUES (2)')],
+    ['a script', (tx: Handle) => tx.exec('INSERT INTO killed_inside VALUES (2)')],
+    ['a batch', (tx: Handle) => tx.batch(['INSERT INTO killed_inside VALUES (2)'])],
+    ['the store', (tx: Handle) => tx.kvs.set('killed_inside', 2)],
+    ['a loop', (tx: Handle) => tx.iterate('SELECT 1')[Symbol.asyncIterator]().next()],
+    ['a savepoint', (tx: Handle) => tx.transaction(inner => inner.run('INSERT INTO killed_inside VALUES (2)'))]
+  ] as const) {
+    test(`inside a transaction, before ${name}, is repeated by \`retries\`, since nothing was committed`, async () => {
+      await withMarks('killed_inside', async admin => {
+        const db = open()
+        let deaths = 0
+        const body = (kills: number) => async (tx: Handle) => {
+          await tx.run('INSERT INTO killed_inside VALUES (1)')
+          if (deaths++ < kills) await terminate(admin, [await pidOf(tx)])
+          await next(tx)
+        }
+        const failure = await settlesWithin(
+          2000,
+          db.transaction(body(1)).catch(error => error)
+        )
+        assert.deepEqual([failure.code, failure.isRetryable], ['connection_failure', true])
+        assert.match(failure.message, /nothing was committed/)
+        assert.deepEqual(await db.all('SELECT n FROM killed_inside'), [])
+        deaths = 0
+        await settlesWithin(2000, db.transaction(body(2), { retries: 2 }))
+        assert.equal(deaths, 3)
+        assert.deepEqual(await db.all('SELECT n FROM killed_inside WHERE n = 1'), [{ n: 1 }])
+        await db.kvs.delete('killed_inside')
       })
-      await settlesWithin(1000, assert.rejects(moved, failsWith('connection_failure')))
-      assert.deepEqual(await db.all('SELECT n FROM killed_inside'), [])
+    })
+  }
+
+  test('under a batch whose columns are not known yet is a failure that can be repeated, since COMMIT was not sent', async () => {
+    await withMarks('killed_batch', async admin => {
+      const db = open(`${url}?application_name=batches`)
+      const failure = db.all('INSERT INTO killed_batch SELECT 1 FROM pg_sleep(20) RETURNING n').catch(error => error)
+      await terminate(admin, await pidsOf(admin, 'batches', "query LIKE '%pg_sleep(20)%'"))
+      const { code, isRetryable } = await settlesWithin(1000, failure)
+      assert.deepEqual([code, isRetryable], ['connection_failure', true])
     })
   })
 
@@ -210,6 +234,26 @@ describe('A backend that is terminated', () => {
     assert.deepEqual(await db.all('SELECT 1 AS one'), [{ one: 1 }])
   })
 
+  for (const isBack of [true, false]) {
+    test(`under a path set of the store leaves the get() behind it ${isBack ? 'its answer' : 'a connection_failure'}`, async () => {
+      const relay = openRelay()
+      const db = open(await relay.listen())
+      await db.kvs.set('behind', {})
+      await db.kvs.set('behind', 1, 'a')
+      relay.onRequest = data => {
+        // By now the statement that stores is known by its name; its keys are an array, that of the one that reads is not.
+        if (!data.includes('["behind"]')) return true
+        if (!isBack) relay.moveTo('postgres://127.0.0.1:1')
+        relay.onRequest = () => true
+        relay.cut()
+        return false
+      }
+      const change = db.kvs.set('behind', 2, 'a').catch(({ code }) => code)
+      const read = db.kvs.get('behind').catch(({ code }) => code)
+      assert.deepEqual(await settlesWithin(2000, Promise.all([change, read])), ['commit_unknown', isBack ? { a: 1 } : 'connection_failure'])
+    })
+  }
+
   test('under the store fails the call, and the store goes on', async () => {
     const admin = open()
     const locker = open()
@@ -241,7 +285,8 @@ describe('A server that restarts', () => {
     ['immediate', 'QUIT']
   ] as const) {
     test(`(${name}) fails what runs, and the first call after works within a second`, async () => {
-      const db = open(server.url)
+      const db = open(`${server.url}?application_name=restarts`)
+      await db.get()
       const running = [
         db.all('SELECT pg_sleep(30)'),
         db.run('SELECT pg_sleep(30)'),
@@ -254,9 +299,10 @@ describe('A server that restarts', () => {
           error => error.code
         )
       )
-      await pause(200)
+      const admin = open(server.url)
+      while ((await pidsOf(admin, 'restarts', "query LIKE '%pg_sleep(30)%' AND state = 'active'")).length < running.length) await pause(10)
       await server.restart(signal)
-      await settlesWithin(1000, db.all('SELECT 1'))
+      await settlesWithin(2000, db.all('SELECT 1'))
       assert.deepEqual(await settlesWithin(1000, Promise.all(running)), [
         'connection_failure',
         'commit_unknown',
@@ -292,9 +338,9 @@ describe('A server that restarts', () => {
 })
 
 describe('A peer that goes silent', () => {
-  const LIMITS = { query: 100, connect: 300 }
+  const LIMITS = { query: 100, connect: 1000 }
   /** The limit twice for the server to end the statement, once more for the answer; and a busy machine. */
-  const LATEST = 1500
+  const LATEST = 2500
 
   async function openSilent(): Promise<{ relay: Relay; db: Database }> {
     const relay = openRelay()
@@ -409,6 +455,12 @@ describe('A server that takes no writes any more', () => {
     return db
   }
 
+  function isRetryableFailure(error: DatabaseError): boolean {
+    assert.deepEqual([error.code, error.isRetryable], ['connection_failure', true], error.message)
+    assert.match(error.message, /takes no writes any more/)
+    return true
+  }
+
   async function countMoved(n: number): Promise<number> {
     const admin = createDatabase(next.url)
     const { count } = await admin.one<{ count: number }>('SELECT count(*) AS count FROM moved WHERE n = $1', [n])
@@ -416,39 +468,52 @@ describe('A server that takes no writes any more', () => {
     return count
   }
 
-  test('fails a write with read_only, and the next write meets the server that the address leads to now', async () => {
+  test('fails a write that can be repeated, and the next write meets the server that the address leads to now', async () => {
     const db = await openMoved()
-    await assert.rejects(db.run('INSERT INTO moved VALUES (1)'), failsWith('read_only'))
+    await assert.rejects(db.run('INSERT INTO moved VALUES (1)'), isRetryableFailure)
     await settlesWithin(1000, db.run('INSERT INTO moved VALUES (1)'))
     assert.equal(await countMoved(1), 1)
   })
 
-  test('fails a transaction with read_only, and the next one meets the new server', async () => {
+  test('fails a transaction that can be repeated, and `retries` repeats it on the new server', async () => {
     const db = await openMoved()
-    const move = () => db.transaction(tx => tx.run('INSERT INTO moved VALUES (2)'))
-    await assert.rejects(move(), failsWith('read_only'))
-    await settlesWithin(1000, move())
+    const move = (retries: number) => db.transaction(tx => tx.run('INSERT INTO moved VALUES (2)'), { retries })
+    await assert.rejects(move(0), isRetryableFailure)
+    await setReadOnly(next.url, true)
+    await assert.rejects(move(0), failsWith('read_only'))
+    await setReadOnly(next.url, false)
+    await settlesWithin(1000, move(1))
     assert.equal(await countMoved(2), 1)
   })
 
   test('is left by all connections, also those that were in use', async () => {
     const db = await openMoved()
     const reads = Array.from({ length: 3 }, () => db.all('SELECT pg_sleep(0.2)'))
-    await assert.rejects(db.run('INSERT INTO moved VALUES (3)'), failsWith('read_only'))
+    await assert.rejects(db.run('INSERT INTO moved VALUES (3)'), isRetryableFailure)
     await Promise.all(reads)
     await Promise.all(Array.from({ length: 4 }, () => db.run('INSERT INTO moved SELECT 3 FROM pg_sleep(0.05)')))
     assert.equal(await countMoved(3), 4)
   })
 
-  test('keeps its connections where a read-only transaction tried to write', async () => {
-    const db = open(old.url, { maxConnections: 1 })
-    const pid = await pidOf(db)
-    await assert.rejects(
-      db.transaction(tx => tx.run('INSERT INTO moved VALUES (4)'), { readOnly: true }),
-      failsWith('read_only')
-    )
-    assert.equal(await pidOf(db), pid)
-  })
+  for (const [title, write] of [
+    ['a read-only transaction', (db: Database) => db.transaction(tx => tx.run('INSERT INTO moved VALUES (4)'), { readOnly: true })],
+    [
+      'a transaction that made itself read only',
+      (db: Database) =>
+        db.transaction(async tx => {
+          await tx.run('SET TRANSACTION READ ONLY')
+          await tx.run('INSERT INTO moved VALUES (4)')
+        })
+    ],
+    ['a script that made itself read only', (db: Database) => db.exec('SET TRANSACTION READ ONLY; INSERT INTO moved VALUES (4)')]
+  ] as const) {
+    test(`keeps its connections where ${title} tried to write`, async () => {
+      const db = open(old.url, { maxConnections: 1 })
+      const pid = await pidOf(db)
+      await assert.rejects(write(db), failsWith('read_only'))
+      assert.equal(await pidOf(db), pid)
+    })
+  }
 })
 
 describe('A way that is cut at the end of an iteration', () => {
@@ -502,11 +567,14 @@ describe('A way that is cut around COMMIT', () => {
         relay.onRequest = data => {
           const isWanted = isLone || place === 'insert' ? data.includes('INSERT') || data.includes(`mark ${n}`) : data.includes('COMMIT')
           if (!isWanted) return true
-          if (place === 'any') setTimeout(() => relay.cut(), delay)
-          else {
-            relay.isAnswering = false
-            setTimeout(() => relay.cut(), 5 + delay)
+          // Once: what is repeated gets through.
+          relay.onRequest = () => true
+          if (place !== 'any') relay.isAnswering = false
+          const cut = () => {
+            relay.cut()
+            relay.isAnswering = true
           }
+          setTimeout(cut, place === 'any' ? delay : 5 + delay)
           return place !== 'request' && place !== 'insert'
         }
         const write = isLone
@@ -522,79 +590,18 @@ describe('A way that is cut around COMMIT', () => {
         // Until the last cut has come, so that it does not hit the next round.
         await pause(10)
         relay.cut()
-        relay.isAnswering = true
-        relay.onRequest = () => true
         await pause(10)
         const { count } = await admin.one<{ count: number }>('SELECT count(*) AS count FROM cuts WHERE n = $1', [n])
         const what = `cut ${n} (${place}, ${isLone ? 'a lone write' : 'a transaction'}): ${outcome}, stored ${count} times`
         outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
-        if (place === 'insert' && !isLone) assert.equal(outcome, 'connection_failure', what)
+        if (place === 'insert' && !isLone) assert.equal(outcome, 'acknowledged', what)
         else if (place === 'any') assert.match(outcome, /^(acknowledged|commit_unknown)$/, what)
         else assert.equal(outcome, 'commit_unknown', what)
         if (outcome === 'acknowledged') assert.equal(count, 1, what)
-        else if (outcome === 'connection_failure') assert.equal(count, 0, what)
         else if (place === 'answer') assert.equal(count, 1, what)
         else assert.ok(count <= 1, what)
       }
       assert.ok((outcomes.commit_unknown ?? 0) >= CUTS / 3, JSON.stringify(outcomes))
     })
-  })
-})
-
-describe('Under load', () => {
-  test(`${LOAD_SECONDS} s of terminations and ${LOAD_RESTARTS} restarts lose and double nothing that 32 workers write`, async t => {
-    const server = await startPostgres()
-    const admin = open(server.url)
-    await admin.exec('CREATE TABLE marks (n INTEGER)')
-    const config: DatabaseConfig = { postgres: { enabled: true, connection: `${server.url}?application_name=load`, maxConnections: 20 } }
-    const load = start('load.ts', { config, workers: 32 })
-    const end = finished(load)
-    await new Promise(resolve => load.stdout?.once('data', resolve))
-
-    const countMarks = async () => (await admin.one<{ count: number }>('SELECT count(*) AS count FROM marks')).count
-    const lasts = LOAD_SECONDS * 1000
-    const from = performance.now()
-    let terminations = 0
-    let restarts = 0
-    while (performance.now() - from < lasts) {
-      if (restarts < LOAD_RESTARTS && performance.now() - from > ((restarts + 0.5) * lasts) / LOAD_RESTARTS) {
-        await server.restart(restarts++ % 2 === 0 ? 'QUIT' : 'INT')
-        const before = await countMarks()
-        await pause(1000)
-        assert.ok((await countMarks()) > before, 'writes go on within a second after the restart')
-      }
-      const { count } = await admin.one<{ count: number }>(
-        `SELECT count(pg_terminate_backend(pid)) AS count FROM (
-           SELECT pid FROM pg_stat_activity WHERE application_name = 'load' ORDER BY random() LIMIT 2) victims`
-      )
-      terminations += count
-      await pause(Math.random() * 60)
-    }
-    load.stdin?.end()
-    const { status, output } = await end
-    assert.equal(status, 0, output.slice(0, 2000))
-    const report = JSON.parse(output) as LoadReport
-    const { acknowledged, unknown, refused, codes, longest } = report
-    t.diagnostic(
-      JSON.stringify({ acknowledged: acknowledged.length, unknown: unknown.length, terminations, restarts, codes, longest, status })
-    )
-    assert.deepEqual({ unsettled: report.unsettled, strange: report.strange }, { unsettled: 0, strange: [] })
-    assert.ok(longest < 10_000, `${longest} ms`)
-
-    const stored = new Map<number, number>()
-    for await (const { n } of admin.iterate<{ n: number }>('SELECT n FROM marks')) stored.set(n, (stored.get(n) ?? 0) + 1)
-    const isHalf = (n: number) => n % 4 !== 0
-    const wrong = (numbers: number[], isRight: (whole: number, half: number) => boolean) =>
-      numbers.filter(n => !isRight(stored.get(n) ?? 0, isHalf(n) ? (stored.get(-n) ?? 0) : (stored.get(n) ?? 0)))
-    assert.deepEqual(
-      {
-        lostOrDoubled: wrong(acknowledged, (whole, half) => whole === 1 && half === 1),
-        storedThoughRefused: wrong(refused, (whole, half) => whole === 0 && half === 0),
-        halfOrDoubled: wrong(unknown, (whole, half) => whole <= 1 && half === whole)
-      },
-      { lostOrDoubled: [], storedThoughRefused: [], halfOrDoubled: [] }
-    )
-    await admin.close()
-    await server.stop()
   })
 })

@@ -329,6 +329,13 @@ describe('A transaction of a client that went silent', () => {
     assert.equal(rows, 250)
   })
 
+  test('is ended later where it is a loop, which may be slow', async context => {
+    const db = open(context, {}, { query: 100 })
+    const limit = "SELECT current_setting('idle_in_transaction_session_timeout') AS limit"
+    for await (const row of db.iterate(limit)) assert.deepEqual(row, { limit: '2s' })
+    assert.deepEqual(await db.one(limit), { limit: '200ms' })
+  })
+
   test('has no such limit on a server that does not know it, and connects all the same', async context => {
     const asked: string[] = []
     const server = createServer(socket =>

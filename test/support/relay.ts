@@ -17,6 +17,8 @@ export class Relay {
   isAnswering = true
   /** Whether new connections are silent from the start. */
   isSilentToNew = false
+  /** Number of connections so far. */
+  connections = 0
 
   constructor(url = process.env.TEST_PG_URL as string) {
     this.#target = new URL(url)
@@ -32,6 +34,7 @@ export class Relay {
   }
 
   #connect(socket: Socket): void {
+    this.connections++
     const { port, hostname } = this.#target
     const upstream = createConnection({ port: Number(port), host: hostname, allowHalfOpen: true })
     if (this.isSilentToNew) this.#silent.add(socket)

@@ -1,7 +1,8 @@
 import type { Row } from '../../adapter.ts'
-import type { Host, PostgresSettings, TargetServer } from '../../config.ts'
+import { type Host, loopLimitOf, type PostgresSettings, showHost, type TargetServer } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
-import { isConnectionLost, POOLER_ADVICE, postgresError, unreadableError } from './errors.ts'
+import { isConnectionLost, poolerAdvice, postgresError, unreadableError } from './errors.ts'
+import type { Hosts } from './hosts.ts'
 import { type BaseQueryConstructor, type QueryConstructor, queryClassOf, type Request } from './query.ts'
 import { type Prepared, PreparedStatements } from './statements.ts'
 import { type PostgresValue, types } from './values.ts'
@@ -39,10 +40,11 @@ type AuthenticationEvent = 'authenticationCleartextPassword' | 'authenticationMD
 interface NativeConnection {
   readonly stream: NativeStream
   connect(port: number | string, host?: string): void
-  on(event: 'connect' | 'sslconnect' | 'error' | 'readyForQuery' | AnswerEvent | AuthenticationEvent, listener: () => void): void
+  on(event: 'connect' | 'sslconnect' | 'error' | 'end' | 'readyForQuery' | AnswerEvent | AuthenticationEvent, listener: () => void): void
   on(event: 'parameterStatus', listener: (message: { readonly parameterName: string; readonly parameterValue: string }) => void): void
   on(event: 'parameterDescription', listener: (message: { readonly dataTypeIDs: readonly number[] }) => void): void
   on(event: 'authenticationSASL', listener: (message: { readonly mechanisms: readonly string[] }) => void): void
+  on(event: 'notice', listener: (message: { readonly code?: string; readonly routine?: string }) => void): void
   requestSsl(): void
   sendCopyFail(reason: string): void
   sync(): void
@@ -51,6 +53,7 @@ interface NativeConnection {
 
 interface NativeClient {
   readonly connection: NativeConnection
+  readonly connectionParameters: { options: string | undefined; replication: string | undefined }
   readonly processID: number
   readonly secretKey: number
   connect(): Promise<unknown>
@@ -75,14 +78,18 @@ interface ClientConfig {
   readonly host: string
   readonly port: number
   readonly ssl: false | Record<string, unknown>
+  readonly options: string | undefined
   readonly [name: string]: unknown
 }
 
 // How to connect ------------------------------------------------------------------------------------------------
 
-/** What a client of `pg` is made with. Each setting is given, since `pg` would else look at PGHOST and its like. */
+/**
+ * What a client of `pg` is made with. Each setting is given, since `pg` would else look at PGHOST and its like; those
+ * that may be empty are set by `newClient()`.
+ */
 async function clientConfig(settings: PostgresSettings, { host, port }: Host): Promise<ClientConfig> {
-  const { user, password, database, applicationName, timeouts } = settings
+  const { user, password, database, applicationName } = settings
   return {
     host,
     port,
@@ -91,15 +98,23 @@ async function clientConfig(settings: PostgresSettings, { host, port }: Host): P
     database,
     application_name: applicationName,
     client_encoding: 'UTF8',
-    connectionTimeoutMillis: timeouts.connect,
     keepAlive: true,
     ssl: await tlsOptions(settings),
+    sslnegotiation: 'postgres',
     enableChannelBinding: settings.channelBinding !== 'disable',
     types,
     // Statements of a transaction are sent one behind the other, without waiting for answers in between.
     pipeline: true,
     options: startupOptions(settings)
   }
+}
+
+function newClient(Native: NativeConstructor, config: ClientConfig): NativeClient {
+  const client = new Native(config)
+  // An empty setting is none to `pg`, which then takes PGOPTIONS and PGREPLICATION.
+  client.connectionParameters.options = config.options
+  client.connectionParameters.replication = undefined
+  return client
 }
 
 /** A password that a function makes may be of another type, which `pg` would send as it is. */
@@ -127,9 +142,9 @@ function hasIdleTimeout(settings: PostgresSettings): boolean {
   return settings.timeouts.query > 0 && !settings.pooler && !withoutIdleTimeout.has(settings)
 }
 
-/** The settings of a transaction that may idle, as one whose rows are read at leisure. */
+/** The settings of a transaction whose rows are read at leisure: later than the handle, which ends abandoned loops itself. */
 export function mayIdle(settings: PostgresSettings): string {
-  return hasIdleTimeout(settings) ? `; SET LOCAL ${IDLE_TIMEOUT} = 0` : ''
+  return hasIdleTimeout(settings) ? `; SET LOCAL ${IDLE_TIMEOUT} = ${limitOf(loopLimitOf(settings.timeouts))}` : ''
 }
 
 /** How long the server gets to end a statement by itself, and again after we have cancelled it, in ms. */
@@ -153,6 +168,8 @@ function startupOptions(settings: PostgresSettings): string | undefined {
     bytea_output: 'hex',
     // Else a backslash in a string would mean something else to the server than to the lexer.
     standard_conforming_strings: 'on',
+    // A commit that did not wait for its synchronous standby is told by a warning.
+    client_min_messages: 'warning',
     statement_timeout: timeouts.query,
     lock_timeout: timeouts.lock,
     // Later than the client itself, which ends it with a better error when it can.
@@ -260,23 +277,50 @@ function unreadable(given: string, what: string, setting: string, error: unknown
   )
 }
 
-/** The error for a server that could not be reached, with what to do. */
-export function explainConnecting(error: unknown, settings: PostgresSettings): DatabaseError {
+/** Why a server could not be used. */
+interface Refusal {
+  readonly host: Host
+  readonly error: unknown
+}
+
+class ConnectTimeout extends DatabaseError {
+  constructor() {
+    super('connection_failure', 'timeout expired')
+  }
+}
+
+/** True if the host did not answer, so that the next connection would wait for it as long. */
+function isTimeout(error: unknown): boolean {
+  return (
+    error instanceof ConnectTimeout || /^(ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/.test(String((error as { code?: unknown } | null)?.code))
+  )
+}
+
+/** The error for servers none of which could be used, with what to do. Nothing was sent, so the call can be made again later. */
+function explainConnecting(refusals: readonly Refusal[], settings: PostgresSettings): DatabaseError {
+  const known = refusals.map(({ error }) => explainRefusal(error, settings))
+  // That a server cannot be reached says less than why another one refuses.
+  const first = known.find(({ code }) => code !== 'connection_failure') ?? (known[0] as DatabaseError)
+  const reasons =
+    settings.hosts.length === 1 ? [first.message] : known.map(({ message }, i) => `${showHost(refusals[i]?.host as Host)}: ${message}`)
+  return new DatabaseError(first.code, `Cannot connect to ${settings.location}: ${reasons.join(' ')}`, {
+    cause: first.cause,
+    isRetryable: known.some(({ code }) => code === 'connection_failure' || code === 'too_many_connections')
+  })
+}
+
+function explainRefusal(error: unknown, settings: PostgresSettings): DatabaseError {
   const isMissing = isPasswordMissing(messageOf(error))
   const known = isMissing
     ? new DatabaseError('invalid_authorization', messageOf(error), { cause: error })
-    : postgresError(error, undefined, { isLost: true })
+    : postgresError(error, undefined, { isLost: true, isPooled: settings.pooler })
   const reason = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error)
-  const isServers = known.code !== 'connection_failure'
+  // The message of a lost connection is about a statement, and there was none.
+  const isServers = known.code !== 'connection_failure' || known.isRetryable
   const text = isServers ? known.message : reason || (error as { code?: string }).code || 'no reason was given'
-  return new DatabaseError(
-    known.code,
-    `Cannot connect to ${settings.location}: ${text.replace(/\.$/, '')}.${advise(error, reason, settings)}`,
-    {
-      cause: isServers ? known.cause : error,
-      isRetryable: known.code === 'connection_failure' || known.code === 'too_many_connections'
-    }
-  )
+  return new DatabaseError(known.code, `${text.replace(/\.$/, '')}.${advise(error, reason, settings)}`, {
+    cause: isServers ? known.cause : error
+  })
 }
 
 /** `pg` itself refuses to answer a server that wants a password where none is given. */
@@ -303,8 +347,8 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
     return ' The server\'s pg_hba.conf lets this user in from here without TLS only ("postgres.ssl": false), or not at all.'
   if (isPasswordMissing(reason)) return ' The server wants a password: set "postgres.password" (PG_PASSWORD), or give it in the URL.'
   // PgBouncer, RDS Proxy and Supabase each have their own code and words.
-  if (code === '08P01' || /startup (option|parameter)|command-line options/i.test(reason))
-    return settings.pooler ? ' A pooler passes no startup options on: take "options" out of the URL.' : ` ${POOLER_ADVICE}`
+  if (/startup (option|parameter)|command-line options/i.test(reason))
+    return settings.pooler ? ' A pooler passes no startup options on: take "options" out of the URL.' : ` ${poolerAdvice(false)}`
   if (code === '28P01' || code === '28000') return ' Check the user and the password.'
   if (code === '3D000') return ' Create the database, or name another one.'
   if (/timeout expired/.test(reason)) return ` No answer within ${settings.timeouts.connect} ms (timeouts.connect).`
@@ -322,10 +366,30 @@ interface Sent {
   onReady: (() => void) | undefined
   /** True if the server wants to send or to get data beside the statement. */
   isCopy: boolean
+  /** True if the server ended the commit's wait for its synchronous standby early. */
+  isUnreplicated: boolean
 }
 
 function copyError(): DatabaseError {
   return new DatabaseError('feature_not_supported', 'COPY sends data beside the statement, which no call here takes. Nothing was copied.')
+}
+
+/** The error for a commit that is on the primary, and on its synchronous standby perhaps not. */
+function unreplicatedError(): DatabaseError {
+  return new DatabaseError(
+    'commit_unknown',
+    'Postgres committed, but its wait for the synchronous standby was cancelled; if the primary fails now, the commit may be lost. ' +
+      'Look before you repeat it.'
+  )
+}
+
+/** The error for what was sent to a server that does not answer any more. */
+export function silenceError(): DatabaseError {
+  return new DatabaseError(
+    'connection_failure',
+    'Postgres did not answer within the limit (timeouts.query), nor after the statement was cancelled; the connection was closed. ' +
+      'What was sent may have taken effect or not.'
+  )
 }
 
 /** The statements that failed under a name that was prepared before, whose tables may have been changed since. */
@@ -344,8 +408,17 @@ export class Connection {
   readonly #client: NativeClient
   readonly #Native: NativeConstructor
   readonly #config: ClientConfig
+  readonly #settings: PostgresSettings
   readonly #limit: number
   readonly #grace: number
+  /** The server that it leads to. */
+  readonly host: Host
+  /** True if the server was seen to take no writes when the connection was opened. */
+  takesNoWrites = false
+  /** When the last answer came, in ms of the monotonic clock. */
+  answeredAt = 0
+  /** Called when neither a statement nor its cancel request was answered; `since` is when the latter was sent. */
+  onSilence: (since: number) => void = () => undefined
   /** Why the connection was given up, where we know better than the socket. */
   #reason: DatabaseError | undefined
   #isLost = false
@@ -360,10 +433,12 @@ export class Connection {
   readonly #reported = new Map<string, string>()
   #reportedFirst: ReadonlyMap<string, string> = this.#reported
 
-  private constructor(Native: NativeConstructor, config: ClientConfig, settings: PostgresSettings) {
+  private constructor(Native: NativeConstructor, config: ClientConfig, settings: PostgresSettings, host: Host) {
     this.#Native = Native
     this.#config = config
-    this.#client = new Native(config)
+    this.#settings = settings
+    this.host = host
+    this.#client = newClient(Native, config)
     // Without a listener, the death of an idle connection would end the process.
     this.#client.on('error', () => this.#lose())
     this.#client.on('end', () => this.#lose())
@@ -382,6 +457,10 @@ export class Connection {
   #listen(connection: NativeConnection): void {
     const prepared = () => this.#sent[0]?.request.prepared ?? ({} as Partial<Prepared>)
     connection.on('readyForQuery', () => this.#ready())
+    connection.on('notice', ({ code, routine }) => {
+      const [statement] = this.#sent
+      if (code === '01000' && routine === 'SyncRepWaitForLSN' && statement !== undefined) statement.isUnreplicated = true
+    })
     connection.on('parameterStatus', ({ parameterName, parameterValue }) => {
       if (REPORTED.includes(parameterName)) this.#reported.set(parameterName, parameterValue)
     })
@@ -429,26 +508,36 @@ export class Connection {
   }
 
   /** Connects to the first of the servers that answers and is of the wanted kind. */
-  static async open(Native: NativeConstructor, settings: PostgresSettings): Promise<Connection> {
-    const failures: DatabaseError[] = []
+  static async open(Native: NativeConstructor, settings: PostgresSettings, hosts: Hosts): Promise<Connection> {
+    const failures: Refusal[] = []
     // prefer-standby takes any server when there is no standby.
     const wanted: TargetServer[] = settings.targetServer === 'prefer-standby' ? ['standby', 'any'] : [settings.targetServer]
     for (const target of wanted) {
-      for (const host of settings.hosts) {
+      for (const host of hosts.inOrder()) {
         try {
-          return await Connection.#openAt(Native, settings, host, target)
+          const connection = await Connection.#openAt(Native, settings, host, target, hosts)
+          hosts.worked(host)
+          return connection
         } catch (error) {
-          failures.push(explainConnecting(error, settings))
+          if (isTimeout(error)) hosts.avoid(host)
+          failures.push({ host, error })
         }
       }
     }
-    // That a server is of the other kind says less than why one could not be reached.
-    throw failures.find(({ code }) => code !== 'read_only') ?? failures[0]
+    throw explainConnecting(failures, settings)
   }
 
-  static async #openAt(Native: NativeConstructor, settings: PostgresSettings, host: Host, target: TargetServer): Promise<Connection> {
+  static async #openAt(
+    Native: NativeConstructor,
+    settings: PostgresSettings,
+    host: Host,
+    target: TargetServer,
+    hosts: Hosts
+  ): Promise<Connection> {
     const hasLimit = hasIdleTimeout(settings)
-    const connection = new Connection(Native, await clientConfig(settings, host), settings)
+    const connection = new Connection(Native, await clientConfig(settings, host), settings, host)
+    const { connect } = settings.timeouts
+    const timer = connect > 0 ? setTimeout(() => connection.giveUp(new ConnectTimeout()), connect) : undefined
     try {
       if (settings.channelBinding === 'require') connection.#requireChannelBinding()
       await connection.#client.connect()
@@ -456,6 +545,7 @@ export class Connection {
       connection.#reportedFirst = new Map(connection.#reported)
       assertSettings(connection.#reported, settings)
       await connection.#assertIs(target)
+      if (hosts.mayTakeNoWrites) hosts.mayTakeNoWrites = connection.takesNoWrites = await connection.#isReadOnly()
       return connection
     } catch (error) {
       connection.destroy()
@@ -463,7 +553,9 @@ export class Connection {
       const isUnknown = (error as { code?: unknown }).code === '42704' && messageOf(error).includes(IDLE_TIMEOUT)
       if (!hasLimit || !isUnknown) throw error
       withoutIdleTimeout.add(settings)
-      return Connection.#openAt(Native, settings, host, target)
+      return Connection.#openAt(Native, settings, host, target, hosts)
+    } finally {
+      clearTimeout(timer)
     }
   }
 
@@ -491,17 +583,26 @@ export class Connection {
   async #assertIs(target: TargetServer): Promise<void> {
     if (target === 'any') return
     const isByWrites = target === 'read-write' || target === 'read-only'
-    const { rows } = await this.query(isByWrites ? 'SHOW transaction_read_only' : 'SELECT pg_is_in_recovery() AS is_standby', [], undefined)
     const kind = isByWrites
-      ? rows[0]?.transaction_read_only === 'off'
-        ? 'read-write'
-        : 'read-only'
-      : rows[0]?.is_standby === true
+      ? (await this.#isReadOnly())
+        ? 'read-only'
+        : 'read-write'
+      : (await this.#isInRecovery())
         ? 'standby'
         : 'primary'
     if (kind === target) return
     const what = { 'read-write': 'takes writes', 'read-only': 'takes no writes', standby: 'is a standby', primary: 'is the primary' }[kind]
-    throw new DatabaseError('read_only', `the server ${what}, but target_session_attrs wants ${target}`)
+    throw new DatabaseError('connection_failure', `the server ${what}, but target_session_attrs wants ${target}`)
+  }
+
+  async #isReadOnly(): Promise<boolean> {
+    const { rows } = await this.query('SHOW transaction_read_only', [], undefined)
+    return rows[0]?.transaction_read_only === 'on'
+  }
+
+  async #isInRecovery(): Promise<boolean> {
+    const { rows } = await this.query('SELECT pg_is_in_recovery() AS is_standby', [], undefined)
+    return rows[0]?.is_standby === true
   }
 
   /** True if the connection is closed or broken. */
@@ -545,7 +646,7 @@ export class Connection {
   async #send(request: Request, offset = 0): Promise<Answer> {
     if (this.#isLost) {
       // Nothing was sent, so outside of a transaction the call can be made again.
-      throw this.#reason ?? new DatabaseError('connection_failure', 'The connection to Postgres was lost.', { isRetryable: true })
+      throw new DatabaseError('connection_failure', 'The connection to Postgres was lost.', { isRetryable: true, cause: this.#reason })
     }
     const { text, prepared } = request
     const isReused = prepared?.isSent === true
@@ -554,8 +655,8 @@ export class Connection {
     } catch (error) {
       if (isConnectionLost(error)) this.destroy()
       const hasArray = request.values?.some(value => typeof value === 'string' && value.startsWith('[')) ?? false
-      const known =
-        this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, text, { offset, isLost: this.#isLost, hasArray })
+      const circumstances = { offset, isLost: this.#isLost, hasArray, isPooled: this.#settings.pooler }
+      const known = this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, text, circumstances)
       if (prepared !== undefined && isReused) reused.set(known, prepared)
       if (prepared?.isParsed === false) this.#prepared.forget(prepared)
       throw known
@@ -569,7 +670,7 @@ export class Connection {
 
   #ask(request: Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const statement: Sent = { request, onReady: undefined, isCopy: false }
+      const statement: Sent = { request, onReady: undefined, isCopy: false, isUnreplicated: false }
       this.#sent.push(statement)
       if (this.#sent.length === 1) this.#startTimer()
       this.#client.query(
@@ -578,6 +679,7 @@ export class Connection {
           // An error of the server comes before it says what became of the transaction; one of a value's parser, behind.
           if (error && this.#sent.includes(statement)) statement.onReady = () => reject(error)
           else if (error) reject(error)
+          else if (statement.isUnreplicated) reject(unreplicatedError())
           else resolve(this.#answerOf(result))
         })
       )
@@ -592,6 +694,7 @@ export class Connection {
   /** The server has answered the oldest of the statements that were sent; the next one's time begins. */
   #ready(): void {
     clearTimeout(this.#timer)
+    this.answeredAt = performance.now()
     this.#sent.shift()?.onReady?.()
     if (this.#sent.length > 0) this.#startTimer()
   }
@@ -602,40 +705,43 @@ export class Connection {
 
   /** A statement got no answer in time: it is cancelled on the server, and the connection given up if that does not help. */
   #exceeded(): void {
-    const [statement] = this.#sent
     this.#isSpent = true
-    this.#cancel(statement)
+    const since = performance.now()
+    const cancel = this.#cancel(this.#sent[0])
     this.#timer = setTimeout(() => {
-      this.giveUp(
-        new DatabaseError(
-          'connection_failure',
-          'Postgres did not answer within the limit (timeouts.query), nor after the statement was cancelled; the connection was closed. ' +
-            'What was sent may have taken effect or not.'
-        )
-      )
+      this.giveUp(silenceError())
+      if (!cancel.isAnswered) this.onSilence(since)
     }, this.#grace)
   }
 
-  /** Closes the socket at once; what was sent fails with `reason`. */
-  giveUp(reason: DatabaseError): void {
-    if (!this.#isLost) this.#reason = reason
-    this.destroy()
-  }
-
-  /** Asks the server, over a connection of its own, to end what runs on this one. */
-  #cancel(statement: Sent | undefined): void {
-    const { connection } = new this.#Native(this.#config)
+  /** Asks the server, over a connection of its own, to end what runs on this one. The server answers by closing that connection. */
+  #cancel(statement: Sent | undefined): { isAnswered: boolean } {
+    const request = { isAnswered: false }
+    const { connection } = newClient(this.#Native, this.#config)
     const { host, port, ssl } = this.#config
+    let isSent = false
     const send = () => {
+      isSent = true
       if (this.#sent[0] === statement) connection.cancel(this.#client.processID, this.#client.secretKey)
       else connection.stream.destroy()
     }
     connection.on('connect', () => (ssl === false ? send() : connection.requestSsl()))
     connection.on('sslconnect', send)
     connection.on('error', () => undefined)
+    connection.on('end', () => {
+      request.isAnswered = isSent
+    })
     if (host.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`)
     else connection.connect(port, host)
-    lettingExit(setTimeout(() => connection.stream.destroy(), this.#grace))
+    // After the question whether it was answered.
+    lettingExit(setTimeout(() => connection.stream.destroy(), this.#grace + 100))
+    return request
+  }
+
+  /** Closes the socket at once; what was sent fails with `reason`. */
+  giveUp(reason: DatabaseError): void {
+    if (!this.#isLost) this.#reason = reason
+    this.destroy()
   }
 
   #lose(): void {

@@ -27,6 +27,7 @@ import { statementsOf, tokens } from '../../lexer.ts'
 import { requirePackage } from '../package.ts'
 import { type Answer, Connection, mayIdle, type NativeConstructor, reusedBy } from './connection.ts'
 import { isConnectionLost, stateOf, wasRaisedInside, wasUnread } from './errors.ts'
+import { Hosts } from './hosts.ts'
 import { Pool } from './pool.ts'
 import type { PostgresValue } from './values.ts'
 
@@ -40,7 +41,8 @@ import type { PostgresValue } from './values.ts'
  */
 export async function openPostgres(settings: PostgresSettings): Promise<Adapter> {
   const Native = await loadDriver()
-  const pool = new Pool(() => Connection.open(Native, settings), settings)
+  const hosts = new Hosts(settings.hosts)
+  const pool = new Pool(() => Connection.open(Native, settings, hosts), hosts, settings)
   pool.release(await pool.acquire())
   return new PostgresDriver(pool, settings)
 }
@@ -287,9 +289,53 @@ class KnownColumns {
   }
 }
 
-/** A primary that became a standby takes no writes any more: the next connection may find the new primary. */
-function isStandby(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === 'read_only'
+/** The error for a transaction whose connection broke before COMMIT was sent. */
+function uncommittedError(reason?: DatabaseError): DatabaseError {
+  return new DatabaseError(
+    'connection_failure',
+    'The connection to Postgres broke before COMMIT was sent, so nothing was committed; run the transaction again.' +
+      (reason === undefined ? '' : ` The reason: ${reason.message}`),
+    { isRetryable: true, cause: reason?.cause }
+  )
+}
+
+/** The same for an error before COMMIT, unless nothing was sent at all. Returns other errors as they are. */
+function asUncommitted(error: unknown): unknown {
+  return error instanceof DatabaseError && error.code === 'connection_failure' && !error.isRetryable ? uncommittedError(error) : error
+}
+
+/** True if a statement of the text may make its own transaction read only. */
+function maySetReadOnly(text: string): boolean {
+  return statementsOf(text, 'postgres').some(({ firstWords }) => firstWords[0] === 'SET')
+}
+
+/** Leaves servers that take no writes any more, as a primary that became a standby. */
+class Leaving {
+  readonly #pool: Pool
+  /** True if the handle is for reading, so that another server would not take writes either. */
+  readonly #isOff: boolean
+
+  constructor(pool: Pool, { targetServer }: PostgresSettings) {
+    this.#pool = pool
+    this.#isOff = ['standby', 'read-only', 'prefer-standby'].includes(targetServer)
+  }
+
+  /**
+   * Leaves the server if the error says that it takes no writes, so that the next connection may find one that does.
+   *
+   * @returns the error for the caller; one that can be repeated if the server was not known to take no writes
+   */
+  after(error: unknown, connection: Connection): unknown {
+    if (this.#isOff || !(error instanceof DatabaseError && error.code === 'read_only')) return error
+    this.#pool.leaveServer(connection)
+    if (connection.takesNoWrites) return error
+    return new DatabaseError(
+      'connection_failure',
+      `The server takes no writes any more (${error.message.replace(/\..*/s, '')}), as after a failover, so nothing was written. Its ` +
+        'connections are closed; the next call looks for a server that takes writes.',
+      { isRetryable: true, cause: error.cause }
+    )
+  }
 }
 
 // The driver ----------------------------------------------------------------------------------------------------
@@ -298,12 +344,14 @@ class PostgresDriver implements Adapter {
   readonly dialect = 'postgres'
   readonly #pool: Pool
   readonly #settings: PostgresSettings
+  readonly #leaving: Leaving
   readonly #names: StatementNames
   readonly #columns: KnownColumns
 
   constructor(pool: Pool, settings: PostgresSettings) {
     this.#pool = pool
     this.#settings = settings
+    this.#leaving = new Leaving(pool, settings)
     this.#names = new StatementNames(settings.pooler)
     this.#columns = new KnownColumns(settings.pooler)
   }
@@ -330,8 +378,7 @@ class PostgresDriver implements Adapter {
         return this.#batchOn(connection, statements)
       })
     } catch (error) {
-      if (isStandby(error)) this.#pool.leaveServer(connection)
-      throw error
+      throw this.#leaving.after(error, connection)
     } finally {
       await this.#takeBack(connection)
     }
@@ -350,7 +397,11 @@ class PostgresDriver implements Adapter {
         })
     )
     // A result that is refused for its columns must not be committed; what the server refuses, it does not commit.
-    if (!this.#columns.areKnown(statements)) await Promise.all([begin, ...answers])
+    if (!this.#columns.areKnown(statements)) {
+      await Promise.all([begin, ...answers]).catch(error => {
+        throw asUncommitted(error)
+      })
+    }
     const commit = connection.script('COMMIT')
     const settled = await Promise.allSettled([begin, ...answers, commit])
     // What fails behind the first failure is a consequence of it.
@@ -372,7 +423,7 @@ class PostgresDriver implements Adapter {
 
   async script(text: string): Promise<void> {
     try {
-      await this.#withConnection(connection => connection.script(text)).catch(explainLostCommit)
+      await this.#withConnection(connection => connection.script(text), maySetReadOnly(text)).catch(explainLostCommit)
     } finally {
       if (scopeOf(text) === 'tables') this.#names.tablesChanged()
     }
@@ -397,16 +448,15 @@ class PostgresDriver implements Adapter {
     if (last.length > 0) yield last
   }
 
-  /** Lends a connection for one statement outside of transactions. */
-  async #withConnection(work: (connection: Connection) => Promise<Answer>): Promise<Answer> {
+  /** Lends a connection for one statement, or one script, outside of transactions. */
+  async #withConnection(work: (connection: Connection) => Promise<Answer>, mayBeReadOnly = false): Promise<Answer> {
     const connection = await this.#pool.acquire()
     try {
       const answer = await work(connection)
       if (answer.inTransaction) throw transactionControlError()
       return answer
     } catch (error) {
-      if (isStandby(error)) this.#pool.leaveServer(connection)
-      throw error
+      throw mayBeReadOnly ? error : this.#leaving.after(error, connection)
     } finally {
       await this.#takeBack(connection)
     }
@@ -427,12 +477,11 @@ class PostgresDriver implements Adapter {
     try {
       await connection.script(this.#beginText(options) + more)
     } catch (error) {
-      connection.destroy()
-      this.#pool.release(connection)
-      throw error
+      await this.#takeBack(connection)
+      throw asUncommitted(error)
     }
-    const onStandby = options.readOnly ? undefined : () => this.#pool.leaveServer(connection)
-    return new PostgresSession(connection, this.#names, onStandby, () => this.#pool.release(connection))
+    const leaving = options.readOnly ? undefined : this.#leaving
+    return new PostgresSession(connection, this.#names, leaving, () => this.#pool.release(connection))
   }
 
   #beginText({ isolation, readOnly }: TransactionOptions): string {
@@ -468,15 +517,15 @@ class PostgresSession implements Session {
   readonly #connection: Connection
   readonly #names: StatementNames
   readonly #release: () => void
-  /** What is done when the server takes no writes; undefined where none are wanted. */
-  readonly #onStandby: (() => void) | undefined
+  /** Undefined once a statement may have made the transaction read only. */
+  #leaving: Leaving | undefined
   #isReleased = false
   /** True once a named statement may have been prepared for other tables than those that its names lead to now. */
   #isUnnamed = false
   #hasChangedTables = false
 
-  constructor(connection: Connection, names: StatementNames, onStandby: (() => void) | undefined, release: () => void) {
-    this.#onStandby = onStandby
+  constructor(connection: Connection, names: StatementNames, leaving: Leaving | undefined, release: () => void) {
+    this.#leaving = leaving
     this.#connection = connection
     this.#names = names
     this.#release = release
@@ -493,9 +542,11 @@ class PostgresSession implements Session {
   async #statement({ text, values }: BoundStatement): Promise<Answer> {
     this.#assertOpen()
     this.#willRun(this.#names.scopeOf(text))
-    return this.#inTransaction(
+    const answer = await this.#inTransaction(
       this.#isUnnamed ? this.#connection.query(text, values, undefined) : this.#names.run(this.#connection, text, values)
     )
+    if (answer.command === 'SET') this.#leaving = undefined
+    return answer
   }
 
   #willRun(scope: Scope): void {
@@ -510,8 +561,10 @@ class PostgresSession implements Session {
       if (!answer.inTransaction) throw transactionControlError()
       return answer
     } catch (error) {
-      if (isStandby(error)) this.#onStandby?.()
-      if (reusedBy(error) === undefined || !isRefused(error) || stateOf(error).startsWith('42')) throw error
+      if (error instanceof DatabaseError && error.code === 'connection_failure') throw uncommittedError(error)
+      if (reusedBy(error) === undefined || !isRefused(error) || stateOf(error).startsWith('42')) {
+        throw this.#leaving?.after(error, this.#connection) ?? error
+      }
       throw new DatabaseError('serialization_failure', 'A table was changed since the statement was prepared; run the transaction again.', {
         cause: error
       })
@@ -522,10 +575,10 @@ class PostgresSession implements Session {
     assertReads(text)
     const cursor = `duolect_cursor_${++cursors}`
     const declare = `DECLARE ${cursor} NO SCROLL CURSOR FOR `
-    await this.#connection.query(declare + text, values, undefined, declare.length)
+    await this.#inTransaction(this.#connection.query(declare + text, values, undefined, declare.length))
     try {
       while (true) {
-        const rows = rowsOf(await this.#connection.query(`FETCH ${PORTION_SIZE} FROM ${cursor}`, [], undefined))
+        const rows = rowsOf(await this.#inTransaction(this.#connection.query(`FETCH ${PORTION_SIZE} FROM ${cursor}`, [], undefined)))
         if (rows.length > 0) yield rows
         if (rows.length < PORTION_SIZE) return
       }
@@ -543,19 +596,12 @@ class PostgresSession implements Session {
   async script(text: string): Promise<void> {
     this.#assertOpen()
     this.#willRun(scopeOf(text))
+    if (maySetReadOnly(text)) this.#leaving = undefined
     await this.#inTransaction(this.#connection.script(text))
   }
 
   async commit(): Promise<void> {
-    if (this.#connection.isLost) {
-      throw new DatabaseError(
-        'connection_failure',
-        'The connection to Postgres broke before COMMIT was sent, so nothing was stored; run the transaction again.',
-        {
-          isRetryable: true
-        }
-      )
-    }
+    if (this.#connection.isLost) throw uncommittedError()
     let result: Answer
     try {
       result = await this.#connection.script('COMMIT')

@@ -218,6 +218,9 @@ interface ServerError extends Error {
   /** The functions that were running. */
   readonly where?: string
   readonly position?: string
+  readonly severity?: string
+  /** The function of the server's source that reports it; PgBouncer names none. */
+  readonly routine?: string
   readonly schema?: string
   readonly dataType?: string
   readonly table?: string
@@ -245,6 +248,8 @@ interface Circumstances {
   readonly isLost?: boolean
   /** True if a parameter is an array, which travels as JSON. */
   readonly hasArray?: boolean
+  /** True if `postgres.pooler` is set. */
+  readonly isPooled?: boolean
 }
 
 /**
@@ -255,7 +260,7 @@ interface Circumstances {
 export function postgresError(
   error: unknown,
   sql?: string,
-  { offset = 0, isLost = false, hasArray = false }: Circumstances = {}
+  { offset = 0, isLost = false, hasArray = false, isPooled = false }: Circumstances = {}
 ): DatabaseError {
   if (error instanceof DatabaseError) return error
   if (!isServerError(error)) {
@@ -265,9 +270,16 @@ export function postgresError(
       { cause: error }
     )
   }
+  const refusal = poolerRefusal(error)
+  if (refusal !== undefined) {
+    return new DatabaseError('connection_failure', `PgBouncer refused, and passed nothing on to the server: ${error.message}. ${refusal}`, {
+      cause: withoutDetails(error, error.message),
+      isRetryable: true
+    })
+  }
   const message = withoutData(error, sql)
   const code = isLost && /^(57P|08)/.test(error.code) ? 'connection_failure' : codeOf(error.code)
-  const made = new DatabaseError(code, describe(error, message, offset, hasArray), {
+  const made = new DatabaseError(code, describe(error, message, { offset, hasArray, isPooled }), {
     cause: withoutDetails(error, message),
     constraint: error.constraint || undefined,
     table: error.table || undefined,
@@ -362,12 +374,15 @@ function withoutDetails({ name, code }: ServerError, message: string): Error {
   return cause
 }
 
-export const POOLER_ADVICE = 'If a pooler such as PgBouncer stands before the server, set "postgres.pooler" to true.'
+/** What to do when a pooler is at fault. */
+export function poolerAdvice(isPooled: boolean): string | undefined {
+  return isPooled ? undefined : 'If a pooler such as PgBouncer stands before the server, set "postgres.pooler" to true.'
+}
+
+/** The codes of a server or a pooler that meets named statements or settings of another session. */
+const POOLER_STATES: readonly string[] = ['42P05', '26000', '08P01']
 
 const ADVICE: Readonly<Record<string, string>> = {
-  '42P05': POOLER_ADVICE,
-  '26000': POOLER_ADVICE,
-  '08P01': POOLER_ADVICE,
   '53300': 'Lower "postgres.maxConnections", or put a pooler before the server.',
   '25006': 'The transaction or the server allows no writes.',
   '42P08': 'Write CAST(:x AS …) at the first use of the parameter.',
@@ -377,9 +392,29 @@ const ADVICE: Readonly<Record<string, string>> = {
 const ARRAY_ADVICE =
   'An array is bound as JSON. For a list write sql`… IN (${sql.list(values)})`; for a column of an array type give its text, such as {1,2}.'
 
-function describe({ code, position, hint }: ServerError, message: string, offset: number, hasArray: boolean): string {
+const NO_SERVER = "The server behind it is down, or refuses PgBouncer; PgBouncer's log says which."
+
+/** What PgBouncer says to clients that have no server connection, so that nothing of theirs was sent; and what to do. */
+const POOLER_REFUSALS: readonly (readonly [begin: string, advice: string])[] = [
+  ['server login has been failing', NO_SERVER],
+  ['pgbouncer cannot connect to server', NO_SERVER],
+  ['server DNS lookup failed', NO_SERVER],
+  ['client_login_timeout', NO_SERVER],
+  ['query_wait_timeout', 'Its server connections were all in use for that time: keep transactions short, or raise default_pool_size.'],
+  ['no more connections allowed', 'Lower "postgres.maxConnections", or raise max_client_conn.'],
+  ['client connections exceeded', 'Lower "postgres.maxConnections", or raise the limit that it names.'],
+  ['client_idle_timeout', 'Make it longer than 30 s, after which duolect closes unused connections itself.']
+]
+
+function poolerRefusal({ code, severity, routine, message }: ServerError): string | undefined {
+  if (code !== '08P01' || severity !== 'FATAL' || routine !== undefined) return undefined
+  return POOLER_REFUSALS.find(([begin]) => message.startsWith(begin))?.[1]
+}
+
+function describe({ code, position, hint }: ServerError, message: string, { offset = 0, hasArray, isPooled }: Circumstances): string {
   const place = position ? ` (at character ${Number(position) - offset} of the statement)` : ''
-  const ownAdvice = hasArray && code === '22P02' ? ARRAY_ADVICE : ADVICE[code]
+  const isOfPooler = POOLER_STATES.includes(code)
+  const ownAdvice = hasArray && code === '22P02' ? ARRAY_ADVICE : isOfPooler ? poolerAdvice(isPooled === true) : ADVICE[code]
   const advice = ownAdvice ?? (hint && !code.startsWith('22') && !code.startsWith('23') ? hint : undefined)
   return `${message}${place}${advice ? `. ${advice}` : ''}`
 }

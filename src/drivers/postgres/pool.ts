@@ -1,6 +1,7 @@
 import type { PostgresSettings } from '../../config.ts'
 import { closedError, DatabaseError } from '../../errors.ts'
-import { type Connection, lettingExit } from './connection.ts'
+import { type Connection, lettingExit, silenceError } from './connection.ts'
+import type { Hosts } from './hosts.ts'
 
 /** How long an unused connection stays open, in ms. */
 const IDLE_LIMIT = 30_000
@@ -33,6 +34,7 @@ function isTrusted({ since, at }: Idle): boolean {
 export class Pool {
   readonly #open: () => Promise<Connection>
   readonly #settings: PostgresSettings
+  readonly #hosts: Hosts
   /** The last one that came back is handed out first, so that a busy hour's surplus ages and is closed. */
   readonly #idle: Idle[] = []
   readonly #waiting: Waiter[] = []
@@ -41,13 +43,15 @@ export class Pool {
   #lent = 0
   /** Connections of an earlier generation are closed when they come back. */
   #generation = 0
-  readonly #generations = new WeakMap<Connection, number>()
+  /** The open connections, lent or idle, each with its generation. */
+  readonly #generations = new Map<Connection, number>()
   #isClosed = false
   #sweep: NodeJS.Timeout | undefined
   #onReturn: (() => void) | undefined
 
-  constructor(open: () => Promise<Connection>, settings: PostgresSettings) {
+  constructor(open: () => Promise<Connection>, hosts: Hosts, settings: PostgresSettings) {
     this.#open = open
+    this.#hosts = hosts
     this.#settings = settings
   }
 
@@ -75,7 +79,7 @@ export class Pool {
       if (idle === undefined) return undefined
       const { connection } = idle
       if (connection.isLost) {
-        this.#size--
+        this.#discard(connection)
         continue
       }
       connection.ref()
@@ -85,7 +89,7 @@ export class Pool {
 
   async #takeChecked(connection: Connection): Promise<Connection> {
     if (await connection.isAlive()) return connection
-    this.#size--
+    this.#discard(connection)
     // What killed one killed the others of its age; looking at each in turn would take too long.
     for (const idle of this.#idle) if (!isTrusted(idle)) idle.connection.destroy()
     return (await this.#takeIdle()) ?? this.#openOrWait()
@@ -119,6 +123,7 @@ export class Pool {
     try {
       const connection = await this.#open()
       this.#generations.set(connection, generation)
+      connection.onSilence = since => this.#abandonServer(connection, since)
       return connection
     } catch (error) {
       this.#size--
@@ -131,7 +136,7 @@ export class Pool {
   release(connection: Connection): void {
     if (!connection.isReusable || this.#generations.get(connection) !== this.#generation) {
       if (!connection.isLost) connection.destroy()
-      this.#size--
+      this.#discard(connection)
       this.#returned()
       this.#serveNext()
       return
@@ -143,16 +148,38 @@ export class Pool {
       waiter.resolve(connection)
       return
     }
-    connection.unref?.()
+    connection.unref()
     this.#idle.push({ connection, since: performance.now(), at: Date.now() })
     this.#sweep ??= lettingExit(setTimeout(() => this.#closeOld(), IDLE_LIMIT))
   }
 
-  /** Leaves the server that a lent connection leads to, with all others of its generation, as it is no longer the one to talk to. */
+  /** The connection no longer counts. */
+  #discard(connection: Connection): void {
+    this.#size--
+    this.#generations.delete(connection)
+  }
+
+  /** Leaves a server that takes no writes any more: all connections of its generation are closed when they come back. */
   leaveServer(connection: Connection): void {
     if (this.#generations.get(connection) !== this.#generation) return
+    this.#hosts.mayTakeNoWrites = true
+    this.#hosts.avoid(connection.host)
     this.#generation++
     for (const { connection } of this.#idle) connection.destroy()
+  }
+
+  /**
+   * Gives up the server that a connection leads to, with all connections of its generation, also those in use: it is
+   * frozen or cut off, so each of them would wait as long. Not if one of them was answered `since` then.
+   */
+  #abandonServer(connection: Connection, since: number): void {
+    const generation = this.#generations.get(connection)
+    if (generation !== this.#generation) return
+    const others = [...this.#generations.keys()].filter(other => this.#generations.get(other) === generation)
+    if (others.some(({ answeredAt }) => answeredAt > since)) return
+    this.#hosts.avoid(connection.host)
+    this.#generation++
+    for (const other of others) other.giveUp(silenceError())
   }
 
   #returned(): void {
@@ -174,7 +201,7 @@ export class Pool {
     const now = performance.now()
     while (this.#idle.length > 0 && now - (this.#idle[0] as Idle).since >= IDLE_LIMIT) {
       const { connection } = this.#idle.shift() as Idle
-      this.#size--
+      this.#discard(connection)
       void connection.close()
     }
     if (this.#idle.length > 0) this.#sweep = lettingExit(setTimeout(() => this.#closeOld(), IDLE_LIMIT))

@@ -35,7 +35,7 @@ export function ownDirectory(name: string, owner: Owner | undefined): string {
 export interface HeldServer {
   /** Ends the server by a signal and starts it again. */
   restart(signal: string): void
-  /** Ends the server and removes its directory. */
+  /** Ends the server and removes its directory; does nothing when called again. */
   stop(): Promise<void>
 }
 
@@ -68,15 +68,15 @@ export function hold(
     // Ctrl+C must reach us alone, as it is us who end the server.
     detached: true
   })
+  const ended = new Promise<void>(resolve => child.once('exit', () => resolve()))
   return {
     restart: signal => {
       child.stdin?.write(`${signal}\n`)
     },
-    stop: () =>
-      new Promise(resolve => {
-        child.once('exit', () => resolve())
-        child.stdin?.end()
-      })
+    stop() {
+      child.stdin?.end()
+      return ended
+    }
   }
 }
 
