@@ -15,7 +15,7 @@ const name = `privileges_${process.pid}_${Date.now().toString(36)}`
 const role = `${name}_role`
 
 function command(...parameters: string[]): { status: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', 'src/cli.ts', ...parameters], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', 'src/tools/cli.ts', ...parameters], {
     cwd: root,
     encoding: 'utf8'
   })
