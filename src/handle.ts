@@ -281,7 +281,9 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
       )
       void loop.end()
     }, this.loopLimit / LOOKS)
-    return watch.unref()
+    // A number on Cloudflare Workers.
+    watch.unref?.()
+    return watch
   }
 
   exec(script: string | Sql): Promise<void> {

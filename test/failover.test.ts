@@ -54,11 +54,11 @@ async function isStandby(db: Database): Promise<unknown> {
 }
 
 /** Writes with several workers until it is told to stop. */
-function write(db: Database) {
+function write(db: Database, from = 0) {
   const acknowledged = new Map<number, number>()
   const codes: Record<string, number> = {}
   let isOver = false
-  let next = 0
+  let next = from
   const running = Array.from({ length: WORKERS }, async () => {
     while (!isOver) {
       const n = next++
@@ -90,49 +90,7 @@ async function missing(load: ReturnType<typeof write>, url: string): Promise<num
   return [...load.acknowledged.keys()].filter(n => stored.get(n) !== 1)
 }
 
-describe('A URL with two hosts', () => {
-  let pair: Pair
-
-  before(async () => {
-    pair = await Pair.start()
-  })
-  after(() => pair.stop())
-
-  test('leads to the first that answers, where a replica will do', async () => {
-    await open(pair.url('any')).get()
-    assert.equal(await isStandby(open(pair.url('any', [pair.replica.url, pair.primary.url]))), true)
-  })
-
-  for (const [wanted, hosts, standby] of [
-    ['standby', ['primary', 'replica'], true],
-    ['read-only', ['primary', 'replica'], true],
-    ['prefer-standby', ['primary', 'replica'], true],
-    ['primary', ['replica', 'primary'], false],
-    ['read-write', ['replica', 'primary'], false],
-    ['read-write', ['primary', 'replica'], false]
-  ] as const) {
-    test(`(${hosts}) leads by target_session_attrs=${wanted} to the ${standby ? 'replica' : 'primary'}`, async () => {
-      await open(pair.primary.url).get()
-      assert.equal(await isStandby(open(pair.url(wanted, [pair[hosts[0]].url, pair[hosts[1]].url]))), standby)
-    })
-  }
-
-  test('leads by prefer-standby to the primary where there is no replica, and by standby nowhere', async () => {
-    const alone = (wanted: string) => `${pair.primary.url}?target_session_attrs=${wanted}`
-    await open(pair.primary.url).get()
-    assert.equal(await isStandby(open(alone('prefer-standby'))), false)
-    await assert.rejects(
-      open(alone('standby')).get(),
-      failsWith('connection_failure', /the server is the primary, but target_session_attrs wants standby/)
-    )
-    await assert.rejects(
-      open(alone('read-only')).get(),
-      failsWith('connection_failure', /takes writes, but target_session_attrs wants read-only/)
-    )
-  })
-})
-
-describe('A handle for reading on a standby', () => {
+describe('Without a failover,', () => {
   let pair: Pair
   let writer: Database
 
@@ -146,64 +104,101 @@ describe('A handle for reading on a standby', () => {
     await pair.stop()
   })
 
-  for (const wanted of ['any', 'standby', 'read-only', 'prefer-standby'] as const) {
-    const reader = () => open(`${pair.replica.url}?target_session_attrs=${wanted}`)
-
-    test(`(${wanted}) opens and reads in every way`, async () => {
-      const db = reader()
-      assert.equal(await isStandby(db), true)
-      assert.deepEqual(await db.kvs.get('a'), { b: 1 })
-      assert.deepEqual(await db.kvs.getMany(['a', 'c']), new Map([['a', { b: 1 }]]))
-      for await (const { key } of db.kvs.list()) assert.equal(key, 'a')
-      for await (const { key } of db.iterate('SELECT key FROM kvs')) assert.equal(key, 'a')
-      assert.deepEqual(await db.batch(['SELECT key FROM kvs']), [[{ key: 'a' }]])
-      assert.deepEqual(await db.transaction(tx => tx.all('SELECT key FROM kvs')), [{ key: 'a' }])
-      assert.deepEqual(await db.transaction(tx => tx.all('SELECT key FROM kvs'), { isolation: 'repeatable read', readOnly: true }), [
-        { key: 'a' }
-      ])
+  describe('a URL with two hosts', () => {
+    test('leads to the first that answers, where a replica will do', async () => {
+      await open(pair.url('any')).get()
+      assert.equal(await isStandby(open(pair.url('any', [pair.replica.url, pair.primary.url]))), true)
     })
 
-    test(`(${wanted}) says that serializable is not to be had there, and goes on`, async () => {
-      const db = reader()
+    for (const [wanted, hosts, standby] of [
+      ['standby', ['primary', 'replica'], true],
+      ['read-only', ['primary', 'replica'], true],
+      ['prefer-standby', ['primary', 'replica'], true],
+      ['primary', ['replica', 'primary'], false],
+      ['read-write', ['replica', 'primary'], false],
+      ['read-write', ['primary', 'replica'], false]
+    ] as const) {
+      test(`(${hosts}) leads by target_session_attrs=${wanted} to the ${standby ? 'replica' : 'primary'}`, async () => {
+        await open(pair.primary.url).get()
+        assert.equal(await isStandby(open(pair.url(wanted, [pair[hosts[0]].url, pair[hosts[1]].url]))), standby)
+      })
+    }
+
+    test('leads by prefer-standby to the primary where there is no replica, and by standby nowhere', async () => {
+      const alone = (wanted: string) => `${pair.primary.url}?target_session_attrs=${wanted}`
+      await open(pair.primary.url).get()
+      assert.equal(await isStandby(open(alone('prefer-standby'))), false)
       await assert.rejects(
-        db.transaction(tx => tx.all('SELECT 1'), { isolation: 'serializable' }),
-        failsWith('feature_not_supported', /serializable.*standby.*repeatable read/is)
+        open(alone('standby')).get(),
+        failsWith('connection_failure', /the server is the primary, but target_session_attrs wants standby/)
       )
-      assert.equal(await isStandby(db), true)
+      await assert.rejects(
+        open(alone('read-only')).get(),
+        failsWith('connection_failure', /takes writes, but target_session_attrs wants read-only/)
+      )
     })
+  })
 
-    test(`(${wanted}) says that it is a standby where the tables are not there yet`, async () => {
-      const name = `empty_${wanted.replace('-', '_')}`
-      await writer.exec(`CREATE DATABASE ${name}`)
-      const empty = open(`${pair.replica.url.replace(/postgres$/, name)}?target_session_attrs=${wanted}`)
-      for (const attempt of ['first', 'second']) {
-        await assert.rejects(empty.get(), failsWith('read_only', /is a standby, and duolect's tables are not there yet/), attempt)
-      }
-      const primary = open(pair.primary.url.replace(/postgres$/, name))
-      await primary.kvs.set('a', 1)
-      assert.equal(await empty.kvs.get('a'), 1)
+  describe('a handle for reading on a standby', () => {
+    for (const wanted of ['any', 'standby', 'read-only', 'prefer-standby'] as const) {
+      const reader = () => open(`${pair.replica.url}?target_session_attrs=${wanted}`)
+
+      test(`(${wanted}) opens and reads in every way`, async () => {
+        const db = reader()
+        assert.equal(await isStandby(db), true)
+        assert.deepEqual(await db.kvs.get('a'), { b: 1 })
+        assert.deepEqual(await db.kvs.getMany(['a', 'c']), new Map([['a', { b: 1 }]]))
+        for await (const { key } of db.kvs.list()) assert.equal(key, 'a')
+        for await (const { key } of db.iterate('SELECT key FROM kvs')) assert.equal(key, 'a')
+        assert.deepEqual(await db.batch(['SELECT key FROM kvs']), [[{ key: 'a' }]])
+        assert.deepEqual(await db.transaction(tx => tx.all('SELECT key FROM kvs')), [{ key: 'a' }])
+        assert.deepEqual(await db.transaction(tx => tx.all('SELECT key FROM kvs'), { isolation: 'repeatable read', readOnly: true }), [
+          { key: 'a' }
+        ])
+      })
+
+      test(`(${wanted}) says that serializable is not to be had there, and goes on`, async () => {
+        const db = reader()
+        await assert.rejects(
+          db.transaction(tx => tx.all('SELECT 1'), { isolation: 'serializable' }),
+          failsWith('feature_not_supported', /serializable.*standby.*repeatable read/is)
+        )
+        assert.equal(await isStandby(db), true)
+      })
+
+      test(`(${wanted}) says that it is a standby where the tables are not there yet`, async () => {
+        const name = `empty_${wanted.replace('-', '_')}`
+        await writer.exec(`CREATE DATABASE ${name}`)
+        const empty = open(`${pair.replica.url.replace(/postgres$/, name)}?target_session_attrs=${wanted}`)
+        for (const attempt of ['first', 'second']) {
+          await assert.rejects(empty.get(), failsWith('read_only', /is a standby, and duolect's tables are not there yet/), attempt)
+        }
+        const primary = open(pair.primary.url.replace(/postgres$/, name))
+        await primary.kvs.set('a', 1)
+        assert.equal(await empty.kvs.get('a'), 1)
+      })
+    }
+
+    for (const wanted of ['standby', 'read-only', 'prefer-standby'] as const) {
+      test(`(${wanted}) refuses a write with read_only, and keeps its connection`, async () => {
+        const db = open(`${pair.replica.url}?target_session_attrs=${wanted}`)
+        const pid = () => db.one('SELECT pg_backend_pid() AS pid')
+        const before = await pid()
+        const failure = await db.kvs.set('a', 2).catch(error => error)
+        assert.deepEqual([failure.code, failure.isRetryable], ['read_only', false])
+        assert.deepEqual(await pid(), before)
+      })
+    }
+
+    test('(any) refuses a second write with read_only', async () => {
+      const db = open(pair.replica.url)
+      await assert.rejects(db.kvs.set('a', 2), failsWith('connection_failure', /takes no writes/))
+      await assert.rejects(db.kvs.set('a', 2), failsWith('read_only'))
+      await assert.rejects(
+        db.transaction(tx => tx.kvs.set('a', 2)),
+        failsWith('read_only')
+      )
     })
-  }
-
-  for (const wanted of ['standby', 'read-only', 'prefer-standby'] as const) {
-    test(`(${wanted}) refuses a write with read_only, and keeps its connection`, async () => {
-      const db = open(`${pair.replica.url}?target_session_attrs=${wanted}`)
-      const pid = () => db.one('SELECT pg_backend_pid() AS pid')
-      const before = await pid()
-      const failure = await db.kvs.set('a', 2).catch(error => error)
-      assert.deepEqual([failure.code, failure.isRetryable], ['read_only', false])
-      assert.deepEqual(await pid(), before)
-    })
-  }
-
-  test('(any) refuses a second write with read_only', async () => {
-    const db = open(pair.replica.url)
-    await assert.rejects(db.kvs.set('a', 2), failsWith('connection_failure', /takes no writes/))
-    await assert.rejects(db.kvs.set('a', 2), failsWith('read_only'))
-    await assert.rejects(
-      db.transaction(tx => tx.kvs.set('a', 2)),
-      failsWith('read_only')
-    )
   })
 })
 
@@ -217,21 +212,15 @@ describe('A failover', () => {
     await pair.stop()
   })
 
-  test('that has not happened yet fails calls with what is wrong with each host, and nothing was sent', async () => {
-    pair = await Pair.start()
-    const db = open(pair.url('read-write'))
-    await db.get()
-    await pair.primary.stop()
-    const failure = await db.run('SELECT 1').catch(error => error)
-    assert.deepEqual([failure.code, failure.isRetryable], ['connection_failure', true])
-    assert.match(failure.message, /127\.0\.0\.1:\d+: .*ECONNREFUSED.*127\.0\.0\.1:\d+: the server takes no writes/s)
-  })
-
   for (const [title, failOver] of [
     [
       'before its replica is promoted',
-      async () => {
+      async (db: Database) => {
         await pair.primary.stop()
+        // Until then no host takes writes, and nothing is sent.
+        const failure = await db.run('SELECT 1').catch(error => error)
+        assert.deepEqual([failure.code, failure.isRetryable], ['connection_failure', true], failure.message)
+        assert.match(failure.message, /127\.0\.0\.1:\d+: .*ECONNREFUSED.*127\.0\.0\.1:\d+: the server takes no writes/s)
         await pair.replica.promote()
       }
     ],
@@ -250,7 +239,7 @@ describe('A failover', () => {
       await db.exec('CREATE TABLE marks (n INTEGER)')
       const load = write(db)
       await pause(500)
-      await failOver()
+      await failOver(db)
       const over = performance.now()
       const before = [...load.acknowledged.keys()]
       assert.ok(before.length > 0)
@@ -265,27 +254,26 @@ describe('A failover', () => {
     })
   }
 
-  for (const query of [300, 0]) {
-    test(`to a replica that was cut off before loses nothing that was acknowledged (timeouts.query: ${query})`, async t => {
-      pair = await Pair.start(primary => {
-        relay = new Relay(primary)
-        return relay.listen()
-      })
-      const db = open(pair.url('read-write'), { query })
-      await db.exec('CREATE TABLE marks (n INTEGER)')
-      const load = write(db)
-      await pause(500)
-      // The primary cannot know that its replica is gone, so that it goes on waiting for it.
-      if (relay !== undefined) relay.isSilentToNew = true
-      relay?.silence()
-      await pause(1500)
-      await pair.primary.stop()
-      await pair.replica.promote()
-      await pause(500)
+  test('to a replica that was cut off before loses nothing that was acknowledged, whatever timeouts.query is', async t => {
+    pair = await Pair.start(primary => {
+      relay = new Relay(primary)
+      return relay.listen()
+    })
+    await open(pair.url('read-write')).exec('CREATE TABLE marks (n INTEGER)')
+    const loads = [300, 0].map((query, i) => write(open(pair.url('read-write'), { query }), 1_000_000 * i))
+    await pause(500)
+    // The primary cannot know that its replica is gone, so that it goes on waiting for it.
+    if (relay !== undefined) relay.isSilentToNew = true
+    relay?.silence()
+    await pause(1500)
+    await pair.primary.stop()
+    await pair.replica.promote()
+    await pause(500)
+    for (const load of loads) {
       await load.stop()
       t.diagnostic(JSON.stringify({ acknowledged: load.acknowledged.size, codes: load.codes }))
       assert.ok((load.codes.commit_unknown ?? 0) > 0)
       assert.deepEqual(await missing(load, pair.replica.url), [])
-    })
-  }
+    }
+  })
 })
