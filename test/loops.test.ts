@@ -13,6 +13,8 @@ const THOUSAND = 'WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1
 onEachDatabase('A loop over iterate()', database => {
   async function open() {
     const config = await database.config()
+    // Makes the tables without a limit.
+    await database.open(config)
     return database.open({
       ...config,
       postgres: { ...config.postgres, maxConnections: 1 },
@@ -27,7 +29,7 @@ onEachDatabase('A loop over iterate()', database => {
     // On Postgres the only connection is the loop's until it is ended.
     const { n } = await db.one<{ n: number }>('SELECT 1 AS n')
     assert.equal(Number(n), 1)
-    await pause(1.5 * LIMIT)
+    await pause(2 * LIMIT)
     await assert.rejects(rows.next(), failsWith('idle_in_transaction_session_timeout', /took no row for 1500 ms.*timeouts\.query/))
     assert.deepEqual(await rows.next(), { done: true, value: undefined })
   })
@@ -36,7 +38,7 @@ onEachDatabase('A loop over iterate()', database => {
     const db = await open()
     const rows = db.iterate(THOUSAND)[Symbol.asyncIterator]()
     await rows.next()
-    await pause(1.5 * LIMIT)
+    await pause(2 * LIMIT)
     await db.close()
     await assert.rejects(rows.next(), failsWith('idle_in_transaction_session_timeout'))
   })

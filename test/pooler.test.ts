@@ -245,7 +245,6 @@ describe('What PgBouncer refuses without a server connection can be repeated:', 
   const writes: readonly ((db: Database) => Promise<unknown>)[] = [
     db => db.run('INSERT INTO marks VALUES (1)'),
     db => db.exec('INSERT INTO marks VALUES (1)'),
-    db => db.batch(['INSERT INTO marks VALUES (1)']),
     db => db.transaction(tx => tx.run('INSERT INTO marks VALUES (1)')),
     db => db.kvs.set('a', 1),
     db => db.kvs.update('a', () => 1)
