@@ -2,7 +2,7 @@
  * One SQL text for both engines: `$1` and `:name` outside of strings, comments and quoted names become the engine's own
  * placeholders; all else stays as it is. Statements are cached by their text.
  */
-import type { BoundStatement, BoundValue, Dialect } from './adapter.ts'
+import type { BoundStatement, BoundValue, Dialect, RowCount } from './adapter.ts'
 import { DatabaseError } from './errors.ts'
 import { controlsTransaction, MAX_FIRST_WORDS, statementsOf, type Token, tokens } from './lexer.ts'
 import { flatten, isSql, type Sql } from './sql.ts'
@@ -71,10 +71,10 @@ export function statementOf(text: string, dialect: Dialect): Statement {
  * @throws DatabaseError `invalid_parameter` for a missing, unexpected or undefined parameter, or a value that one of the
  *   databases could not hold; the error names it
  */
-export function bind(query: Query, parameters: QueryParameters | undefined, dialect: Dialect): BoundStatement {
+export function bind(query: Query, parameters: QueryParameters | undefined, dialect: Dialect, expects?: RowCount): BoundStatement {
   if (typeof query === 'string') {
     const statement = statementOf(query, dialect)
-    return boundOf(statement, valuesFor(statement, parameters), dialect, parameters)
+    return boundOf(statement, valuesFor(statement, parameters), dialect, parameters, expects)
   }
   if (!isSql(query)) {
     throw new DatabaseError('invalid_parameter', `Expected SQL as a string or a sql\`…\` template, got ${describeWrong(query)}.`)
@@ -82,10 +82,16 @@ export function bind(query: Query, parameters: QueryParameters | undefined, dial
   if (parameters !== undefined) {
     throw new DatabaseError('invalid_parameter', 'A sql`…` template carries its own values; leave the parameters out.')
   }
-  return bindTemplate(query, dialect)
+  return bindTemplate(query, dialect, expects)
 }
 
-function boundOf(statement: Statement, given: readonly unknown[], dialect: Dialect, parameters: unknown): BoundStatement {
+function boundOf(
+  statement: Statement,
+  given: readonly unknown[],
+  dialect: Dialect,
+  parameters: unknown,
+  expects: RowCount | undefined
+): BoundStatement {
   const { uses, count, listed, transactionControl } = statement
   if (transactionControl !== undefined) throw controlError(transactionControl, statement.text)
   // Postgres takes each value once, SQLite one for each placeholder.
@@ -97,7 +103,7 @@ function boundOf(statement: Statement, given: readonly unknown[], dialect: Diale
     if (listed.size > 0 && listed.has(index) && Array.isArray(value)) throw arrayInList(statement, index)
     values[i] = encode(value, dialect, statement, index)
   }
-  return { text: statement.text, values, parameters }
+  return { text: statement.text, values, parameters, expects }
 }
 
 function controlError(word: string, sql: string): DatabaseError {
@@ -122,12 +128,12 @@ function describeWrong(query: unknown): string {
   return query === null || query === undefined ? String(query) : `a value of type ${typeof query}`
 }
 
-function bindTemplate(query: Sql, dialect: Dialect): BoundStatement {
+function bindTemplate(query: Sql, dialect: Dialect, expects: RowCount | undefined): BoundStatement {
   const { template } = query
   const known = template && templates[dialect].get(template)
   if (known !== undefined) {
     assertDefined(query.values)
-    return boundOf(known, query.values, dialect, query.values)
+    return boundOf(known, query.values, dialect, query.values, expects)
   }
   const flat = flatten(query, dialect)
   const statement = statementOf(flat.text, dialect)
@@ -148,7 +154,7 @@ function bindTemplate(query: Sql, dialect: Dialect): BoundStatement {
   }
   if (template !== undefined) templates[dialect].set(template, statement)
   assertDefined(flat.values)
-  return boundOf(statement, flat.values, dialect, flat.values)
+  return boundOf(statement, flat.values, dialect, flat.values, expects)
 }
 
 function assertDefined(values: readonly unknown[]): void {

@@ -13,9 +13,11 @@
 import {
   type Adapter,
   assertDistinctColumns,
+  assertRowCount,
   type BoundStatement,
   PORTION_SIZE,
   type Row,
+  type RowCount,
   type RunResult,
   type Session,
   type TransactionOptions,
@@ -28,6 +30,7 @@ import { requirePackage } from '../package.ts'
 import { type Answer, Connection, mayIdle, type NativeConstructor } from './connection.ts'
 import { isConnectionLost, wasRaisedInside } from './errors.ts'
 import { Pool } from './pool.ts'
+import { insertsOneRow, returnsDistinctNames } from './returning.ts'
 import type { PostgresValue } from './values.ts'
 
 // Opening -------------------------------------------------------------------------------------------------------
@@ -153,8 +156,9 @@ function changesOf({ command, rowCount }: Answer): RunResult {
   return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
 }
 
-function rowsOf({ rows, columns }: Answer): Row[] {
+function rowsOf({ rows, columns }: Answer, expects?: RowCount): Row[] {
   assertDistinctColumns(columns)
+  assertRowCount(rows.length, expects)
   return rows
 }
 
@@ -176,7 +180,7 @@ type Effect = 'reads' | 'calls' | 'writes' | 'returns nothing'
 
 function effectOf(text: string): Effect {
   const command = statementsOf(text, 'postgres')[0]?.firstWords[0] ?? ''
-  const isQuery = ['SELECT', 'VALUES', 'TABLE', 'WITH', ''].includes(command)
+  const isQuery = ['SELECT', 'VALUES', 'TABLE', 'WITH', 'EXPLAIN', ''].includes(command)
   if (!isQuery && !CHANGING.has(command)) return 'returns nothing'
   let effect: Effect = isQuery ? 'reads' : 'returns nothing'
   let before = ''
@@ -190,12 +194,19 @@ function effectOf(text: string): Effect {
   return effect
 }
 
+/** What the text of a statement tells. */
+interface Traits {
+  readonly effect: Effect
+  /** True for a statement that writes and returns one row at most, or several only if that is no error. */
+  readonly writesOneRow: boolean
+}
+
 /**
  * Remembers which statements return columns of distinct names. Of the others the server's answer has to be seen before
- * what they changed is committed, which takes a round trip more.
+ * what they changed is committed, which takes a round trip more; so has the number of rows where the caller takes one.
  */
 class KnownColumns {
-  readonly #effects = new Map<string, Effect>()
+  readonly #traits = new Map<string, Traits>()
   readonly #known = new Set<string>()
   /** Behind a pooler statements are not prepared, so nothing fails when a table gets another column. */
   readonly #isOff: boolean
@@ -204,28 +215,45 @@ class KnownColumns {
     this.#isOff = isOff
   }
 
-  /** True if a statement may write, and may be refused for the columns that it returns. */
-  isUnknownWrite({ text }: BoundStatement): boolean {
-    return this.#effectOf(text) === 'writes' && !this.#known.has(text)
+  /** True if a statement may write, and may be refused for the rows that it returns. */
+  isUnknownWrite(statement: BoundStatement): boolean {
+    return this.writes(statement) && !this.#isKnown(statement)
   }
 
-  /** True if none of the statements can be refused for its columns, or none changes anything. */
+  /** True if none of the statements can be refused for its rows, or none changes anything. */
   areKnown(statements: readonly BoundStatement[]): boolean {
-    return statements.every(({ text }) => this.#effectOf(text) === 'returns nothing' || this.#known.has(text)) || this.areReads(statements)
+    return statements.every(statement => this.#isKnown(statement)) || this.areReads(statements)
   }
 
   areReads(statements: readonly BoundStatement[]): boolean {
-    return statements.every(({ text }) => this.#effectOf(text) === 'reads')
+    return statements.every(({ text }) => this.#traitsOf(text).effect === 'reads')
   }
 
-  #effectOf(text: string): Effect {
-    let effect = this.#effects.get(text)
-    if (effect === undefined) {
-      effect = effectOf(text)
-      if (this.#effects.size >= MAX_NAMES) this.#effects.clear()
-      this.#effects.set(text, effect)
+  /** True if a statement writes and returns rows. */
+  writes({ text }: BoundStatement): boolean {
+    return this.#traitsOf(text).effect === 'writes'
+  }
+
+  #isKnown({ text, expects }: BoundStatement): boolean {
+    const { effect, writesOneRow } = this.#traitsOf(text)
+    if (effect === 'returns nothing') return true
+    return this.#known.has(text) && (expects === undefined || writesOneRow)
+  }
+
+  #traitsOf(text: string): Traits {
+    let traits = this.#traits.get(text)
+    if (traits === undefined) {
+      const effect = effectOf(text)
+      const isWrite = effect === 'writes'
+      traits = { effect, writesOneRow: isWrite && insertsOneRow(text, name => PURE.has(name)) }
+      if (this.#traits.size >= MAX_NAMES) {
+        this.#traits.clear()
+        this.#known.clear()
+      }
+      this.#traits.set(text, traits)
+      if (isWrite && returnsDistinctNames(text)) this.#known.add(text)
     }
-    return effect
+    return traits
   }
 
   add(statements: readonly BoundStatement[]): void {
@@ -294,7 +322,7 @@ class PostgresDriver implements Adapter {
     const answers = statements.map(statement =>
       this.#names
         .run(connection, statement.text, statement.values)
-        .then(rowsOf)
+        .then(answer => rowsOf(answer, statement.expects))
         .catch(error => {
           throw withStatement(error, statement)
         })
@@ -381,7 +409,7 @@ class PostgresDriver implements Adapter {
       throw error
     }
     const onStandby = options.readOnly ? undefined : () => this.#pool.leaveServer(connection)
-    return new PostgresSession(connection, this.#names, onStandby, () => this.#pool.release(connection))
+    return new PostgresSession(connection, this.#names, this.#columns, onStandby, () => this.#pool.release(connection))
   }
 
   #beginText({ isolation, readOnly }: TransactionOptions): string {
@@ -414,21 +442,31 @@ const SAVEPOINT_COMMANDS: readonly (string | undefined)[] = ['SAVEPOINT', 'RELEA
 class PostgresSession implements Session {
   readonly #connection: Connection
   readonly #names: StatementNames
+  readonly #columns: KnownColumns
   readonly #release: () => void
   /** What is done when the server takes no writes; undefined where none are wanted. */
   readonly #onStandby: (() => void) | undefined
   #isReleased = false
   #hasChangedTables = false
 
-  constructor(connection: Connection, names: StatementNames, onStandby: (() => void) | undefined, release: () => void) {
+  constructor(
+    connection: Connection,
+    names: StatementNames,
+    columns: KnownColumns,
+    onStandby: (() => void) | undefined,
+    release: () => void
+  ) {
     this.#onStandby = onStandby
     this.#connection = connection
     this.#names = names
+    this.#columns = columns
     this.#release = release
   }
 
   async query(statement: BoundStatement): Promise<Row[]> {
-    return rowsOf(await this.#statement(statement))
+    const answer = await this.#statement(statement)
+    // A read of another number of rows has changed nothing, so that its transaction may go on.
+    return rowsOf(answer, this.#columns.writes(statement) ? statement.expects : undefined)
   }
 
   async execute(bound: BoundStatement): Promise<RunResult> {
