@@ -3,6 +3,7 @@
  * placeholders; all else stays as it is. Statements are cached by their text.
  */
 import type { BoundStatement, BoundValue, Dialect, RowCount } from './adapter.ts'
+import { BoundedCache } from './cache.ts'
 import { DatabaseError } from './errors.ts'
 import { controlsTransaction, MAX_FIRST_WORDS, statementsOf, type Token, tokens } from './lexer.ts'
 import { flatten, isSql, type Sql } from './sql.ts'
@@ -37,10 +38,13 @@ export interface Statement {
 }
 
 /** Most SQL is written in code, so there are few texts; the limits are for programs that build them. */
-const CACHE_SIZE = 1000
-const MAX_CACHED_LENGTH = 100_000
+const MAX_CACHED = 1000
+const MAX_CACHED_LENGTH = 2_000_000
 
-const caches: Record<Dialect, Map<string, Statement>> = { sqlite: new Map(), postgres: new Map() }
+const caches: Record<Dialect, BoundedCache<Statement>> = {
+  sqlite: new BoundedCache(MAX_CACHED, MAX_CACHED_LENGTH),
+  postgres: new BoundedCache(MAX_CACHED, MAX_CACHED_LENGTH)
+}
 
 /** The statements of templates without fragments: one look-up by the identity that the engine gives a call site. */
 const templates: Record<Dialect, WeakMap<readonly string[], Statement>> = {
@@ -58,8 +62,6 @@ export function statementOf(text: string, dialect: Dialect): Statement {
   let statement = cache.get(text)
   if (statement === undefined) {
     statement = read(text, dialect)
-    if (text.length > MAX_CACHED_LENGTH) return statement
-    if (cache.size >= CACHE_SIZE) cache.delete(cache.keys().next().value as string)
     cache.set(text, statement)
   }
   return statement

@@ -9,6 +9,7 @@ import {
   type RunResult,
   transactionControlError
 } from '../../adapter.ts'
+import { BoundedCache } from '../../cache.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError } from '../../errors.ts'
 import { statementsOf, tokens } from '../../lexer.ts'
@@ -45,8 +46,9 @@ export type NativeConstructor = new (location: string | Buffer, options: { timeo
 /** After a large value the WAL is cut back to this, instead of staying as large as it ever was. */
 const JOURNAL_SIZE_LIMIT = 64 * 1024 * 1024
 
-/** Statements are few where SQL is written by hand; the limit is for programs that build texts. */
-const CACHE_SIZE = 500
+/** Statements are few where SQL is written by hand; the limits are for programs that build texts. SQLite takes 20 to 30 bytes a character. */
+const MAX_CACHED = 500
+const MAX_CACHED_LENGTH = 1_000_000
 
 export interface Prepared {
   readonly text: string
@@ -72,7 +74,7 @@ const LONE_WORDS: readonly string[] = ['VACUUM', 'PRAGMA', 'ATTACH', 'DETACH']
 
 export class Connection {
   readonly #native: NativeDatabase
-  readonly #statements = new Map<string, Prepared>()
+  readonly #statements = new BoundedCache<Prepared>(MAX_CACHED, MAX_CACHED_LENGTH)
   readonly #schema: SchemaWatch
   readonly #begin: string
   readonly #countChanges: NativeStatement
@@ -171,7 +173,6 @@ export class Connection {
     let prepared = this.#statements.get(text)
     if (prepared === undefined) {
       prepared = this.#prepare(text)
-      if (this.#statements.size >= CACHE_SIZE) this.#statements.delete(this.#statements.keys().next().value as string)
       this.#statements.set(text, prepared)
     }
     return prepared
