@@ -280,3 +280,22 @@ describe('A SQLite file', () => {
     rmSync(directory, { recursive: true })
   })
 })
+
+test('Rows are the same where Node makes no code from strings', () => {
+  const source = `
+    import assert from 'node:assert/strict'
+    import { createDatabase, sql } from ${JSON.stringify(join(import.meta.dirname, '..', 'src', 'index.ts'))}
+    assert.throws(() => new Function('return 1'), EvalError)
+    const db = createDatabase(':memory:')
+    await db.exec('CREATE TABLE t (id INTEGER, n BIGINT, j JSON, at TIMESTAMP, ok BOOLEAN, "__proto__" TEXT)')
+    const row = { id: 1, n: 2n ** 60n, j: { a: [1] }, at: new Date(0), ok: true, ['__proto__']: 'text' }
+    await db.run('INSERT INTO t VALUES ($1, $2, $3, $4, $5, $6)', Object.values(row))
+    assert.deepEqual(await db.all('SELECT * FROM t'), [row])
+    for await (const read of db.iterate('SELECT * FROM t')) assert.deepEqual(read, row)
+    await db.kvs.set('key', { a: 1 })
+    assert.deepEqual(await db.kvs.get('key', 'a'), 1)
+    await db.close()`
+  const options = ['--disallow-code-generation-from-strings', '--import', import.meta.resolve('tsx'), '--input-type=module', '-e', source]
+  const { status, stderr } = spawnSync(process.execPath, options, { encoding: 'utf8', cwd: join(import.meta.dirname, '..') })
+  assert.equal(status, 0, stderr)
+})
