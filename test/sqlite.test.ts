@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import Native from 'better-sqlite3'
-import { createDatabase, type Database, type Row } from '../src/index.ts'
+import { createDatabase, type Database, type Row, type Sql, sql } from '../src/index.ts'
 import { failsWith, onEachDatabase, onEachSharedDatabase } from './support/databases.ts'
 
 async function withNotes(db: Database): Promise<Database> {
@@ -254,6 +254,35 @@ onEachSharedDatabase('An iteration that outlives its transaction', database => {
       assert.deepEqual(await db.transaction(tx => tx.all('SELECT name FROM sqlite_temp_schema')), [])
     })
   }
+})
+
+describe('Tables that older versions made', () => {
+  test('hold times of every form, which are read alike and compare by sql.shift()', async () => {
+    const db = createDatabase(':memory:')
+    const forms = [1_710_000_000_000, '2024-03-09 16:00:00', '2024-03-09T16:00:00.000Z', '2024-03-09 16:00:00.000+00:00']
+    for (const [id, form] of forms.entries()) {
+      await db.run(sql`INSERT INTO users (id, "userId", platform, created_on) VALUES (${`a:${id}`}, ${String(id)}, ${'a'}, ${form})`)
+      await db.run(sql`INSERT INTO kvs VALUES (${String(id)}, ${'1'}, ${form})`)
+    }
+    const at = new Date(1_710_000_000_000)
+    for (const [table, column] of [
+      ['users', 'created_on'],
+      ['kvs', 'modified_on']
+    ] as const) {
+      const time = sql.shift(sql.id(column), { days: 0 })
+      const count = (condition: Sql) => db.one(sql`SELECT count(*) AS n FROM ${sql.id(table)} WHERE ${condition}`)
+      assert.deepEqual(await count(sql`${time} = ${at}`), { n: 4 })
+      assert.deepEqual(await count(sql`${time} > ${new Date(at.getTime() - 60_000)} AND ${time} < ${new Date(at.getTime() + 60_000)}`), {
+        n: 4
+      })
+      const rows = await db.all(sql`SELECT ${sql.id(column)} AS at FROM ${sql.id(table)}`)
+      assert.deepEqual(
+        rows,
+        forms.map(() => ({ at }))
+      )
+    }
+    await db.close()
+  })
 })
 
 describe('A SQLite file', () => {
