@@ -55,6 +55,19 @@ onEachDatabase('Each turn of the event loop', database => {
     }
   })
 
+  test('leaves writes in their order, also when it is long over', async () => {
+    const db = await withNotes(await database.open())
+    await db.all('SELECT a FROM notes')
+    const end = performance.now() + 15
+    while (performance.now() < end);
+    const [inserted] = await Promise.all([
+      db.all('INSERT INTO notes VALUES (2, 20) RETURNING id'),
+      db.run('DELETE FROM notes'),
+      db.one('INSERT INTO notes VALUES (2, 30) RETURNING id')
+    ])
+    assert.deepEqual([inserted, await db.all('SELECT * FROM notes')], [[{ id: 2 }], [{ id: 2, a: 30 }]])
+  })
+
   test('comes also while reads are chained without an end', async () => {
     const db = await withNotes(await database.open())
     let isOver = false

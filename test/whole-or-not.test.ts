@@ -301,6 +301,22 @@ onEachDatabase('A transaction that SQLite ended', database => {
     })
   }
 
+  test('is none whose failed statement was issued behind another failure, in a turn that is long over', async () => {
+    const db = await openWithMarks(await database.open())
+    await db.transaction(async tx => {
+      const nested = tx.transaction(async inner => {
+        await inner.run('UPDATE marks SET n = 11 WHERE id = 1')
+        const end = performance.now() + 15
+        while (performance.now() < end);
+        inner.run('INSERT INTO marks (id, n) VALUES (1, 0)').catch(() => undefined)
+        inner.run('INSERT OR ROLLBACK INTO marks (id, n) VALUES (1, 0)').catch(() => undefined)
+      })
+      await assert.rejects(nested, failsWith('in_failed_sql_transaction'))
+      await tx.run('UPDATE marks SET n = 21 WHERE id = 2')
+    })
+    assert.deepEqual(await marks(db), [BEFORE[0], { id: 2, n: 21 }])
+  })
+
   test('gives the connection back when its ROLLBACK fails', async () => {
     const { exec } = Native.prototype
     const db = await openWithMarks(await database.open())

@@ -122,7 +122,16 @@ class SqliteDriver implements Adapter {
   }
 
   query(statement: BoundStatement): Row[] | Promise<Row[]> {
-    return isTurnOverdue() ? this.#whileReading(this.#readLater(statement)) : this.#read(statement)
+    return isTurnOverdue() && !this.#writes(statement) ? this.#whileReading(this.#readLater(statement)) : this.#read(statement)
+  }
+
+  /** A write waits in the queue, whose order a turn's end must not change. */
+  #writes({ text }: BoundStatement): boolean {
+    try {
+      return !this.#connection().prepare(text).isReadonly
+    } catch {
+      return false
+    }
   }
 
   async #readLater(statement: BoundStatement): Promise<Row[]> {
@@ -146,9 +155,14 @@ class SqliteDriver implements Adapter {
 
   /** Reads at once what only reads. */
   #readOrWrite(statement: BoundStatement): Row[] | Promise<Row[]> {
-    const connection = this.#readers === undefined || !this.#queue.isHeld ? this.#writer : this.#readers.direct
+    const connection = this.#connection()
     const prepared = connection.prepare(statement.text)
     return prepared.isReader && prepared.isReadonly ? connection.rows(prepared, statement.values) : this.#queue.rows(statement)
+  }
+
+  /** The connection for a read that ends at once. */
+  #connection(): Connection {
+    return this.#readers === undefined || !this.#queue.isHeld ? this.#writer : this.#readers.direct
   }
 
   /** Counts a reading until it ends. */
@@ -288,6 +302,8 @@ class SqliteSession implements Session {
   readonly #release: () => void
   /** The last statement that had to wait for the event loop; what follows it must not overtake it. */
   #last: Promise<unknown> | undefined
+  /** The first statement's failure. What was issued before it was known is refused, as Postgres does it. */
+  #failure: unknown
   /** Rows of iterations that go on. */
   readonly #copies = new Set<Copy>()
   #isReleased = false
@@ -317,7 +333,15 @@ class SqliteSession implements Session {
   }
 
   async script(text: string): Promise<void> {
-    await this.#perform(text, () => this.#connection.script(text))
+    const undoes = text.startsWith('ROLLBACK TO ')
+    await this.#perform(
+      text,
+      () => {
+        this.#connection.script(text)
+        if (undoes) this.#failure = undefined
+      },
+      undoes
+    )
   }
 
   async commit(): Promise<void> {
@@ -348,9 +372,9 @@ class SqliteSession implements Session {
   }
 
   /** Does the work at once, or after the event loop has run when it is time for that. Keeps the order. */
-  #perform<T>(text: string, work: () => T): T | Promise<T> {
-    if (this.#last === undefined && !isTurnOverdue()) return this.#attempt(text, work)
-    const result = this.#performLater(this.#last, text, work)
+  #perform<T>(text: string, work: () => T, undoes = false): T | Promise<T> {
+    if (this.#last === undefined && !isTurnOverdue()) return this.#attempt(text, work, undoes)
+    const result = this.#performLater(this.#last, text, work, undoes)
     const last: Promise<void> = result.then(noop, noop).then(() => {
       if (this.#last === last) this.#last = undefined
     })
@@ -358,21 +382,26 @@ class SqliteSession implements Session {
     return result
   }
 
-  async #performLater<T>(previous: Promise<unknown> | undefined, text: string, work: () => T): Promise<T> {
+  async #performLater<T>(previous: Promise<unknown> | undefined, text: string, work: () => T, undoes: boolean): Promise<T> {
     await previous
     while (isTurnOverdue()) await nextTurn()
-    return this.#attempt(text, work)
+    return this.#attempt(text, work, undoes)
   }
 
-  #attempt<T>(text: string, work: () => T): T {
+  #attempt<T>(text: string, work: () => T, undoes: boolean): T {
     try {
+      if (this.#failure !== undefined && !undoes) {
+        throw new DatabaseError('in_failed_sql_transaction', 'A statement of this transaction failed before.', { cause: this.#failure })
+      }
       // Without this, a statement would commit by itself when one before it ended the transaction.
       if (this.#isReleased || !this.#connection.inTransaction) throw transactionControlError()
       const result = work()
       if (!this.#connection.inTransaction) throw transactionControlError()
       return result
     } catch (error) {
-      throw sqliteError(error, text)
+      const known = sqliteError(error, text)
+      this.#failure ??= known
+      throw known
     }
   }
 }
