@@ -322,7 +322,11 @@ export class Fuzz {
     // Statements that the body does not await; behind the first that fails all is undone.
     for (let more = 1 + this.#below(3); more > 0; more--) {
       const operation = this.#operation()
-      if (level.failed === undefined && this.#apply(operation, level.rows) !== undefined) level.failed = 'in_failed_sql_transaction'
+      const code = level.failed === undefined ? this.#apply(operation, level.rows) : undefined
+      if (code !== undefined) {
+        level.failed = 'in_failed_sql_transaction'
+        if (operation.endsBy === code) level.ended = code
+      }
       if (this.#below(4) === 0) await new Promise(setImmediate)
       this.#call(tx, operation).catch(() => undefined)
     }
