@@ -1,4 +1,4 @@
-/** Half of a cache is dropped at once, so that a hit costs one look-up and no bookkeeping. */
+/** Keeps what was used last. Half of it is dropped at once, so that a hit costs one look-up and no bookkeeping. */
 export class BoundedCache<V> {
   readonly #maxCount: number
   readonly #maxLength: number
@@ -9,8 +9,6 @@ export class BoundedCache<V> {
   #length = 0
 
   /**
-   * Keeps what was used last.
-   *
    * @param maxCount maximum number of entries
    * @param maxLength maximum number of characters of all keys together; a longer text has a larger value too
    */

@@ -197,7 +197,7 @@ function effectOf(text: string): Effect {
 /** What the text of a statement tells. */
 interface Traits {
   readonly effect: Effect
-  /** True for a statement that writes and returns one row at most, or several only if that is no error. */
+  /** True for an INSERT of one row: it returns that row, or none if it has changed nothing. */
   readonly writesOneRow: boolean
 }
 
