@@ -7,7 +7,7 @@ import { findDrift } from './compile-sql.ts'
 const root = join(import.meta.dirname, '..')
 
 /** What every driver may import. */
-const DRIVER = ['adapter.ts', 'config.ts', 'errors.ts', 'lexer.ts', 'statement.ts', 'values.ts', 'drivers/package.ts']
+const DRIVER = ['adapter.ts', 'cache.ts', 'config.ts', 'errors.ts', 'lexer.ts', 'statement.ts', 'values.ts', 'drivers/package.ts']
 
 /** For what runs on a developer's machine. */
 const ANYTHING = '*'
@@ -21,6 +21,7 @@ const ON_ADAPTER = ['adapter.ts', 'errors.ts', 'execute.ts', 'queries.ts']
  */
 const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] = [
   ['errors.ts', []],
+  ['cache.ts', []],
   ['nearest.ts', []],
   ['kvs/limits.ts', []],
   ['queries.generated.ts', []],
@@ -36,7 +37,7 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
   ['sql.ts', ['adapter.ts', 'errors.ts', 'json.ts']],
   ['values.ts', ['adapter.ts', 'errors.ts', 'json.ts', 'sql.ts']],
   ['session-state.ts', ['adapter.ts', 'errors.ts', 'lexer.ts']],
-  ['statement.ts', ['adapter.ts', 'errors.ts', 'lexer.ts', 'session-state.ts', 'sql.ts', 'values.ts']],
+  ['statement.ts', ['adapter.ts', 'cache.ts', 'errors.ts', 'lexer.ts', 'session-state.ts', 'sql.ts', 'values.ts']],
   ['execute.ts', ['adapter.ts', 'errors.ts', 'tracing.ts']],
   ['queries.ts', ['adapter.ts', 'execute.ts', 'queries.generated.ts', 'statement.ts']],
   ['kvs/', [...ON_ADAPTER, 'json.ts', 'kvs/']],

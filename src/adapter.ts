@@ -59,6 +59,9 @@ export interface BeginOptions extends TransactionOptions {
  */
 export type BoundValue = null | number | bigint | string | Uint8Array
 
+/** How many rows the caller of a statement takes. */
+export type RowCount = 'one' | 'one or none'
+
 /** One statement, ready to be sent. */
 export interface BoundStatement {
   /** The SQL with the dialect's own placeholders: `?` for SQLite, `$1`, `$2` … for Postgres. */
@@ -67,6 +70,11 @@ export interface BoundStatement {
   readonly values: BoundValue[]
   /** The parameters as the caller gave them, for `DatabaseError.parameters`. */
   readonly parameters: unknown
+  /**
+   * How many rows there may be; any number when it is undefined. A statement that writes and returns another number
+   * fails with `no_data_found` or `too_many_rows` before it is committed; a transaction's session fails too.
+   */
+  readonly expects: RowCount | undefined
 }
 
 /**
@@ -130,6 +138,22 @@ export function transactionControlError(): DatabaseError {
     'A statement began or ended a transaction by itself; use transaction(), which does both. What was open has been rolled back; ' +
       'what it committed stays.'
   )
+}
+
+/**
+ * Fails when there is another number of rows than the caller of the statement takes.
+ *
+ * @throws DatabaseError `no_data_found`, `too_many_rows`
+ */
+export function assertRowCount(count: number, expects: RowCount | undefined): void {
+  if (expects === undefined || count === 1) return
+  if (expects === 'one or none') {
+    if (count === 0) return
+    throw new DatabaseError('too_many_rows', `maybeOne() expected one row or none, got ${count}; for several, use all().`)
+  }
+  throw count === 0
+    ? new DatabaseError('no_data_found', 'one() expected one row, got none; where it may be missing, use maybeOne().')
+    : new DatabaseError('too_many_rows', `one() expected one row, got ${count}; for several, use all().`)
 }
 
 /**

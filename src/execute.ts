@@ -2,7 +2,15 @@
  * Runs statements on an adapter, or on the session of a transaction: traced, with errors that know their statement and
  * whose stack leads to the caller. Handles, the key-value store and the users table all send statements through here.
  */
-import type { Adapter, BoundStatement, Executor, Row, RunResult, TransactionOptions } from './adapter.ts'
+import {
+  type Adapter,
+  assertRowCount,
+  type BoundStatement,
+  type Executor,
+  type Row,
+  type RunResult,
+  type TransactionOptions
+} from './adapter.ts'
 import { atCaller, DatabaseError, messageOf, withStatement } from './errors.ts'
 import { isTraced, trace } from './tracing.ts'
 
@@ -14,22 +22,18 @@ export type Runner = Executor &
     readonly isReadOnly?: boolean
   }
 
-/** The one row, for `one()`. */
-export function oneOf<T>(rows: readonly Row[]): T {
-  if (rows.length === 1) return rows[0] as T
-  throw rows.length === 0
-    ? new DatabaseError('no_data_found', 'one() expected one row, got none; where it may be missing, use maybeOne().')
-    : new DatabaseError('too_many_rows', `one() expected one row, got ${rows.length}; for several, use all().`)
+/** Runs a statement and returns its rows. */
+export function queryRows(runner: Runner, statement: BoundStatement): Promise<Row[]> {
+  return settle(runner, statement, () => runner.query(statement), same)
 }
 
-/** The one row or undefined, for `maybeOne()`. */
-export function maybeOneOf<T>(rows: readonly Row[]): T | undefined {
-  if (rows.length <= 1) return rows[0] as T | undefined
-  throw new DatabaseError('too_many_rows', `maybeOne() expected one row or none, got ${rows.length}; for several, use all().`)
-}
-
-/** Runs a statement and returns what `pick` makes of its rows. */
-export function queryRows<T>(runner: Runner, statement: BoundStatement, pick: (rows: Row[]) => T): Promise<T> {
+/** Runs a statement that `expects` one row, or one or none, and returns that row. */
+export function queryRow<T>(runner: Runner, statement: BoundStatement): Promise<T> {
+  const pick = (rows: Row[]) => {
+    // The driver has looked already where the statement writes.
+    assertRowCount(rows.length, statement.expects)
+    return rows[0] as T
+  }
   return settle(runner, statement, () => runner.query(statement), pick)
 }
 
@@ -40,14 +44,19 @@ export function executeStatement(runner: Runner, statement: BoundStatement): Pro
 
 /** Runs a script. */
 export function executeScript(runner: Runner, text: string): Promise<void> {
-  return settle(runner, { text, values: [], parameters: undefined }, () => runner.script(text), same)
+  return settle(runner, unbound(text), () => runner.script(text), same)
 }
 
 /** Runs statements as one transaction, or as a part of the one that `runner` is a session of. */
 export function executeBatch(runner: Runner & Pick<Adapter, 'batch'>, statements: readonly BoundStatement[]): Promise<Row[][]> {
   const text = statements.map(statement => statement.text).join(';\n')
   const work = () => (runner.batch === undefined ? inTransaction(runner, {}, tx => queryInOrder(tx, statements)) : runner.batch(statements))
-  return settle(runner, { text, values: [], parameters: undefined }, work, same)
+  return settle(runner, unbound(text), work, same)
+}
+
+/** What stands for a text without parameters where a statement is wanted. */
+function unbound(text: string): BoundStatement {
+  return { text, values: [], parameters: undefined, expects: undefined }
 }
 
 async function queryInOrder(runner: Runner, statements: readonly BoundStatement[]): Promise<Row[][]> {

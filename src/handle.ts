@@ -2,9 +2,9 @@
  * Handles: every public call, written once. A database and a transaction differ in when a call is allowed and in what
  * `transaction()` does; all else is `BaseHandle`.
  */
-import type { Adapter, BoundStatement, Dialect, Row, RunResult, TransactionOptions } from './adapter.ts'
+import type { Adapter, BoundStatement, Dialect, Row, RowCount, RunResult, TransactionOptions } from './adapter.ts'
 import { atCaller, closedError, DatabaseError } from './errors.ts'
-import { executeBatch, executeScript, executeStatement, maybeOneOf, oneOf, queryRows, type Runner, same, settle } from './execute.ts'
+import { executeBatch, executeScript, executeStatement, queryRow, queryRows, type Runner, same, settle } from './execute.ts'
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
 import type { Migration, Transact } from './migrations.ts'
 import { assertOutside } from './scope.ts'
@@ -163,21 +163,26 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
   protected abstract readonly groupPlace: Place
 
   all<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T[]> {
-    return this.#query(query, parameters, same) as Promise<T[]>
+    try {
+      this.assertUsable()
+      return queryRows(this.runner, bind(query, parameters, this.dialect, this.place)) as Promise<T[]>
+    } catch (error) {
+      return this.#reject(error)
+    }
   }
 
   one<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T> {
-    return this.#query<T>(query, parameters, oneOf)
+    return this.#queryRow<T>(query, parameters, 'one')
   }
 
   maybeOne<T extends object = Row>(query: Query, parameters?: QueryParameters): Promise<T | undefined> {
-    return this.#query<T | undefined>(query, parameters, maybeOneOf)
+    return this.#queryRow<T | undefined>(query, parameters, 'one or none')
   }
 
-  #query<T>(query: Query, parameters: QueryParameters | undefined, pick: (rows: Row[]) => T): Promise<T> {
+  #queryRow<T>(query: Query, parameters: QueryParameters | undefined, expects: RowCount): Promise<T> {
     try {
       this.assertUsable()
-      return queryRows(this.runner, bind(query, parameters, this.dialect, this.place), pick)
+      return queryRow(this.runner, bind(query, parameters, this.dialect, this.place, expects))
     } catch (error) {
       return this.#reject(error)
     }

@@ -7,6 +7,7 @@ export type {
   Executor,
   JsonValue,
   Row,
+  RowCount,
   RunResult,
   Session,
   TransactionOptions,

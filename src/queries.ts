@@ -1,6 +1,6 @@
 /** duolect's own statements: written in `sql/`, compiled into `queries.generated.ts`, called here by name. */
 import type { Dialect, RunResult } from './adapter.ts'
-import { executeScript, executeStatement, maybeOneOf, oneOf, queryRows, type Runner, same } from './execute.ts'
+import { executeScript, executeStatement, queryRow, queryRows, type Runner } from './execute.ts'
 import { ownQueries } from './queries.generated.ts'
 import { bind, type QueryParameters } from './statement.ts'
 
@@ -63,10 +63,10 @@ function call(runner: Runner, name: QueryName, parameters: QueryParameters | und
     case 'run':
       return executeStatement(runner, bind(text, parameters, runner.dialect))
     case 'all':
-      return queryRows(runner, bind(text, parameters, runner.dialect), same)
+      return queryRows(runner, bind(text, parameters, runner.dialect))
     case 'one':
-      return queryRows(runner, bind(text, parameters, runner.dialect), oneOf)
+      return queryRow(runner, bind(text, parameters, runner.dialect, undefined, 'one'))
     case 'maybeOne':
-      return queryRows(runner, bind(text, parameters, runner.dialect), maybeOneOf)
+      return queryRow(runner, bind(text, parameters, runner.dialect, undefined, 'one or none'))
   }
 }

@@ -48,7 +48,7 @@ export async function undoRemnants(session: Executor, dialect: Dialect, left: Re
   if (!left.has('temporary objects')) return
   if (dialect === 'postgres') return session.script('DISCARD TEMP')
   const text = `SELECT type, name FROM temp.sqlite_schema WHERE type <> 'index' AND name NOT GLOB 'sqlite_*' AND name NOT GLOB 'duolect_*'`
-  const objects = await session.query({ text, values: [], parameters: undefined })
+  const objects = await session.query({ text, values: [], parameters: undefined, expects: undefined })
   // A virtual table takes its own tables along, and a table its triggers.
   const drops = objects.map(({ type, name }) => `DROP ${type} IF EXISTS temp."${String(name).replaceAll('"', '""')}"`)
   await session.script(drops.join('; '))

@@ -2,7 +2,8 @@
  * One SQL text for both engines: `$1` and `:name` outside of strings, comments and quoted names become the engine's own
  * placeholders; all else stays as it is. Statements are cached by their text.
  */
-import type { BoundStatement, BoundValue, Dialect } from './adapter.ts'
+import type { BoundStatement, BoundValue, Dialect, RowCount } from './adapter.ts'
+import { BoundedCache } from './cache.ts'
 import { DatabaseError, invalidParameter } from './errors.ts'
 import { statementsOf, type Token, tokens } from './lexer.ts'
 import { ALONE, admit, type Place, type SessionEffect, sessionEffectOf } from './session-state.ts'
@@ -40,10 +41,13 @@ export interface Statement {
 }
 
 /** Most SQL is written in code, so there are few texts; the limits are for programs that build them. */
-const CACHE_SIZE = 1000
-const MAX_CACHED_LENGTH = 100_000
+const MAX_CACHED = 1000
+const MAX_CACHED_LENGTH = 2_000_000
 
-const caches: Record<Dialect, Map<string, Statement>> = { sqlite: new Map(), postgres: new Map() }
+const caches: Record<Dialect, BoundedCache<Statement>> = {
+  sqlite: new BoundedCache(MAX_CACHED, MAX_CACHED_LENGTH),
+  postgres: new BoundedCache(MAX_CACHED, MAX_CACHED_LENGTH)
+}
 
 /** The statements of templates without fragments: one look-up by the identity that the engine gives a call site. */
 const templates: Record<Dialect, WeakMap<readonly string[], Statement>> = {
@@ -61,8 +65,6 @@ export function statementOf(text: string, dialect: Dialect): Statement {
   let statement = cache.get(text)
   if (statement === undefined) {
     statement = read(text, dialect)
-    if (text.length > MAX_CACHED_LENGTH) return statement
-    if (cache.size >= CACHE_SIZE) cache.delete(cache.keys().next().value as string)
     cache.set(text, statement)
   }
   return statement
@@ -75,10 +77,16 @@ export function statementOf(text: string, dialect: Dialect): Statement {
  * @throws DatabaseError `invalid_parameter` for a missing, unexpected or undefined parameter, or a value that one of the
  *   databases could not hold; the error names it
  */
-export function bind(query: Query, parameters: QueryParameters | undefined, dialect: Dialect, place: Place = ALONE): BoundStatement {
+export function bind(
+  query: Query,
+  parameters: QueryParameters | undefined,
+  dialect: Dialect,
+  place: Place = ALONE,
+  expects?: RowCount
+): BoundStatement {
   if (typeof query === 'string') {
     const statement = statementOf(query, dialect)
-    return boundOf(statement, valuesFor(statement, parameters), dialect, parameters, place)
+    return boundOf(statement, valuesFor(statement, parameters), dialect, parameters, place, expects)
   }
   if (!isSql(query)) {
     throw invalidParameter(`Expected SQL as a string or a sql\`…\` template, got ${describeWrong(query)}.`)
@@ -86,10 +94,17 @@ export function bind(query: Query, parameters: QueryParameters | undefined, dial
   if (parameters !== undefined) {
     throw invalidParameter('A sql`…` template carries its own values; leave the parameters out.')
   }
-  return bindTemplate(query, dialect, place)
+  return bindTemplate(query, dialect, place, expects)
 }
 
-function boundOf(statement: Statement, given: readonly unknown[], dialect: Dialect, parameters: unknown, place: Place): BoundStatement {
+function boundOf(
+  statement: Statement,
+  given: readonly unknown[],
+  dialect: Dialect,
+  parameters: unknown,
+  place: Place,
+  expects: RowCount | undefined
+): BoundStatement {
   const { uses, count, listed, effects, statements, text } = statement
   if (statements === 0) throw new DatabaseError('syntax_error', 'The text has no statement.', { sql: text })
   if (effects !== undefined) for (const effect of effects) admit(effect, place, text)
@@ -102,7 +117,7 @@ function boundOf(statement: Statement, given: readonly unknown[], dialect: Diale
     if (listed.size > 0 && listed.has(index) && Array.isArray(value)) throw arrayInList(statement, index)
     values[i] = encode(value, dialect, statement, index)
   }
-  return { text, values, parameters }
+  return { text, values, parameters, expects }
 }
 
 function arrayInList(statement: Statement, index: number): DatabaseError {
@@ -118,12 +133,12 @@ function describeWrong(query: unknown): string {
   return query === null || query === undefined ? String(query) : `a value of type ${typeof query}`
 }
 
-function bindTemplate(query: Sql, dialect: Dialect, place: Place): BoundStatement {
+function bindTemplate(query: Sql, dialect: Dialect, place: Place, expects: RowCount | undefined): BoundStatement {
   const { template } = query
   const known = template && templates[dialect].get(template)
   if (known !== undefined) {
     assertDefined(query.values)
-    return boundOf(known, query.values, dialect, query.values, place)
+    return boundOf(known, query.values, dialect, query.values, place, expects)
   }
   const flat = flatten(query, dialect)
   const statement = statementOf(flat.text, dialect)
@@ -143,7 +158,7 @@ function bindTemplate(query: Sql, dialect: Dialect, place: Place): BoundStatemen
   }
   if (template !== undefined) templates[dialect].set(template, statement)
   assertDefined(flat.values)
-  return boundOf(statement, flat.values, dialect, flat.values, place)
+  return boundOf(statement, flat.values, dialect, flat.values, place, expects)
 }
 
 function assertDefined(values: readonly unknown[]): void {

@@ -127,6 +127,8 @@ export class TransactionSession implements Executor {
   #child: TransactionSession | undefined
   /** The first error of a statement. Postgres refuses what follows it, so that SQLite must not accept it. */
   #failure: unknown
+  /** The error with which the database itself ended the transaction, from inside of a savepoint. */
+  #endedBy: unknown
 
   constructor(
     { dialect, isInProcess = false }: Pick<Adapter, 'dialect' | 'isInProcess'>,
@@ -164,6 +166,8 @@ export class TransactionSession implements Executor {
         'A nested transaction is still open at the end of its outer one; await it inside of the body.'
       )
     }
+    // The body took it for the failure of its nested transaction alone.
+    if (this.#endedBy !== undefined) throw this.#endedBy
     this.#assertIntact()
   }
 
@@ -273,11 +277,12 @@ export class TransactionSession implements Executor {
     }
   }
 
-  /** Undoes a savepoint. Where that fails, the database has ended the transaction, whose first error is the body's. */
+  /** Undoes a savepoint. Where that fails, the database has ended the whole transaction, and the body's error says why. */
   async #rollBackTo(name: string, bodyError: unknown): Promise<void> {
     try {
       await this.#session.script(`ROLLBACK TO ${name}; RELEASE ${name}`)
     } catch {
+      this.#endedBy ??= bodyError
       this.#failure ??= bodyError
     }
   }

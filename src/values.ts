@@ -125,19 +125,40 @@ const TIMESTAMP =
   /^(\d{4,6})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?\s?(?:(Z)|([+-])(\d\d)(?::?(\d\d))?(?::?(\d\d))?)?( BC)?$/i
 
 /**
- * Reads a timestamp as SQL writes it or as ISO 8601 has it; without a zone it is UTC. Digits behind the
- * milliseconds are cut off, since a Date has none. Returns undefined for another text.
+ * Reads a timestamp as SQL writes it or as ISO 8601 has it; without a zone it is UTC. Digits behind the milliseconds
+ * are cut off, since a Date has none. Hour 24 is midnight, as in SQL. Returns undefined for another text, and for what
+ * is no time, such as 30 February.
  */
 export function parseTimestamp(text: string): Date | undefined {
   const found = TIMESTAMP.exec(text)
   if (found === null) return undefined
-  const [, year, month, day, hours = '0', minutes = '0', seconds = '0', fraction = '', , sign, zoneHours, zoneMinutes, zoneSeconds, bc] =
-    found
+  const [
+    ,
+    years,
+    months,
+    days,
+    hours = '0',
+    minutes = '0',
+    seconds = '0',
+    fraction = '0',
+    ,
+    sign,
+    zoneHours,
+    zoneMinutes,
+    zoneSeconds,
+    bc
+  ] = found
+  const [month, day, hour, minute, second] = [Number(months) - 1, Number(days), Number(hours), Number(minutes), Number(seconds)]
+  if (minute > 59 || second > 59 || hour > 24 || (hour === 24 && minute + second + Number(fraction) > 0)) return undefined
   const date = new Date(0)
-  date.setUTCFullYear(bc ? 1 - Number(year) : Number(year), Number(month) - 1, Number(day))
-  date.setUTCHours(Number(hours), Number(minutes), Number(seconds), Number(fraction.padEnd(3, '0').slice(0, 3)))
+  date.setUTCFullYear(bc ? 1 - Number(years) : Number(years), month, day)
+  // A Date counts on instead, and one beyond its limits is NaN.
+  if (date.getUTCMonth() !== month || date.getUTCDate() !== day) return undefined
+  date.setUTCHours(hour, minute, second, Number(fraction.padEnd(3, '0').slice(0, 3)))
   if (sign !== undefined) {
-    const offset = Number(zoneHours) * 3600 + Number(zoneMinutes ?? 0) * 60 + Number(zoneSeconds ?? 0)
+    const [zoneHour, zoneMinute, zoneSecond] = [Number(zoneHours), Number(zoneMinutes ?? 0), Number(zoneSeconds ?? 0)]
+    if (zoneHour > 15 || zoneMinute > 59 || zoneSecond > 59) return undefined
+    const offset = zoneHour * 3600 + zoneMinute * 60 + zoneSecond
     date.setTime(date.getTime() - (sign === '-' ? -offset : offset) * 1000)
   }
   return Number.isNaN(date.getTime()) ? undefined : date

@@ -225,7 +225,7 @@ describe('COPY that reaches the server', () => {
   })
   after(() => adapter.close())
 
-  const statement = (text: string) => ({ text, values: [], parameters: undefined })
+  const statement = (text: string) => ({ text, values: [], parameters: undefined, expects: undefined })
 
   for (const text of ['COPY copied FROM STDIN', 'COPY (SELECT 1) TO STDOUT']) {
     for (const [way, send] of [

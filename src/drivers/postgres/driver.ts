@@ -13,9 +13,11 @@
 import {
   type Adapter,
   assertDistinctColumns,
+  assertRowCount,
   type BoundStatement,
   PORTION_SIZE,
   type Row,
+  type RowCount,
   type RunResult,
   type Session,
   type TransactionOptions,
@@ -29,6 +31,7 @@ import { type Answer, Connection, mayIdle, type NativeConstructor, reusedBy } fr
 import { isConnectionLost, stateOf, wasRaisedInside, wasUnread } from './errors.ts'
 import { Hosts } from './hosts.ts'
 import { Pool } from './pool.ts'
+import { insertsOneRow, returnsDistinctNames } from './returning.ts'
 import type { PostgresValue } from './values.ts'
 
 // Opening -------------------------------------------------------------------------------------------------------
@@ -203,8 +206,9 @@ function changesOf({ command, rowCount }: Answer): RunResult {
   return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
 }
 
-function rowsOf({ rows, columns }: Answer): Row[] {
+function rowsOf({ rows, columns }: Answer, expects?: RowCount): Row[] {
   assertDistinctColumns(columns)
+  assertRowCount(rows.length, expects)
   return rows
 }
 
@@ -226,7 +230,7 @@ type Effect = 'reads' | 'calls' | 'writes' | 'returns nothing'
 
 function effectOf(text: string): Effect {
   const command = statementsOf(text, 'postgres')[0]?.firstWords[0] ?? ''
-  const isQuery = ['SELECT', 'VALUES', 'TABLE', 'WITH', ''].includes(command)
+  const isQuery = ['SELECT', 'VALUES', 'TABLE', 'WITH', 'EXPLAIN', ''].includes(command)
   if (!isQuery && !CHANGING.has(command)) return 'returns nothing'
   let effect: Effect = isQuery ? 'reads' : 'returns nothing'
   let before = ''
@@ -240,12 +244,19 @@ function effectOf(text: string): Effect {
   return effect
 }
 
+/** What the text of a statement tells. */
+interface Traits {
+  readonly effect: Effect
+  /** True for an INSERT of one row: it returns that row, or none if it has changed nothing. */
+  readonly writesOneRow: boolean
+}
+
 /**
  * Remembers which statements return columns of distinct names. Of the others the server's answer has to be seen before
- * what they changed is committed, which takes a round trip more.
+ * what they changed is committed, which takes a round trip more; so has the number of rows where the caller takes one.
  */
 class KnownColumns {
-  readonly #effects = new Map<string, Effect>()
+  readonly #traits = new Map<string, Traits>()
   readonly #known = new Set<string>()
   /** Behind a pooler statements are not prepared, so nothing fails when a table gets another column. */
   readonly #isOff: boolean
@@ -254,28 +265,45 @@ class KnownColumns {
     this.#isOff = isOff
   }
 
-  /** True if a statement may write, and may be refused for the columns that it returns. */
-  isUnknownWrite({ text }: BoundStatement): boolean {
-    return this.#effectOf(text) === 'writes' && !this.#known.has(text)
+  /** True if a statement may write, and may be refused for the rows that it returns. */
+  isUnknownWrite(statement: BoundStatement): boolean {
+    return this.writes(statement) && !this.#isKnown(statement)
   }
 
-  /** True if none of the statements can be refused for its columns, or none changes anything. */
+  /** True if none of the statements can be refused for its rows, or none changes anything. */
   areKnown(statements: readonly BoundStatement[]): boolean {
-    return statements.every(({ text }) => this.#effectOf(text) === 'returns nothing' || this.#known.has(text)) || this.areReads(statements)
+    return statements.every(statement => this.#isKnown(statement)) || this.areReads(statements)
   }
 
   areReads(statements: readonly BoundStatement[]): boolean {
-    return statements.every(({ text }) => this.#effectOf(text) === 'reads')
+    return statements.every(({ text }) => this.#traitsOf(text).effect === 'reads')
   }
 
-  #effectOf(text: string): Effect {
-    let effect = this.#effects.get(text)
-    if (effect === undefined) {
-      effect = effectOf(text)
-      if (this.#effects.size >= MAX_NAMES) this.#effects.clear()
-      this.#effects.set(text, effect)
+  /** True if a statement writes and returns rows. */
+  writes({ text }: BoundStatement): boolean {
+    return this.#traitsOf(text).effect === 'writes'
+  }
+
+  #isKnown({ text, expects }: BoundStatement): boolean {
+    const { effect, writesOneRow } = this.#traitsOf(text)
+    if (effect === 'returns nothing') return true
+    return this.#known.has(text) && (expects === undefined || writesOneRow)
+  }
+
+  #traitsOf(text: string): Traits {
+    let traits = this.#traits.get(text)
+    if (traits === undefined) {
+      const effect = effectOf(text)
+      const isWrite = effect === 'writes'
+      traits = { effect, writesOneRow: isWrite && insertsOneRow(text, name => PURE.has(name)) }
+      if (this.#traits.size >= MAX_NAMES) {
+        this.#traits.clear()
+        this.#known.clear()
+      }
+      this.#traits.set(text, traits)
+      if (isWrite && returnsDistinctNames(text)) this.#known.add(text)
     }
-    return effect
+    return traits
   }
 
   add(statements: readonly BoundStatement[]): void {
@@ -388,10 +416,10 @@ class PostgresDriver implements Adapter {
     const begin = connection.script(this.#beginText({}))
     const scopes = statements.map(({ text }) => this.#names.scopeOf(text))
     const firstChange = scopes.findIndex(scope => scope !== 'rows')
-    const answers = statements.map(({ text, values }, i) =>
+    const answers = statements.map(({ text, values, expects }, i) =>
       // What was prepared before may not fit the tables behind a change of them.
       (firstChange === -1 || i < firstChange ? this.#names.run(connection, text, values) : connection.query(text, values, undefined))
-        .then(rowsOf)
+        .then(answer => rowsOf(answer, expects))
         .catch(error => {
           throw withStatement(error, statements[i] as BoundStatement)
         })
@@ -481,7 +509,7 @@ class PostgresDriver implements Adapter {
       throw asUncommitted(error)
     }
     const leaving = options.readOnly ? undefined : this.#leaving
-    return new PostgresSession(connection, this.#names, leaving, () => this.#pool.release(connection))
+    return new PostgresSession(connection, this.#names, this.#columns, leaving, () => this.#pool.release(connection))
   }
 
   #beginText({ isolation, readOnly }: TransactionOptions): string {
@@ -516,6 +544,7 @@ let cursors = 0
 class PostgresSession implements Session {
   readonly #connection: Connection
   readonly #names: StatementNames
+  readonly #columns: KnownColumns
   readonly #release: () => void
   /** Undefined once a statement may have made the transaction read only. */
   #leaving: Leaving | undefined
@@ -524,15 +553,18 @@ class PostgresSession implements Session {
   #isUnnamed = false
   #hasChangedTables = false
 
-  constructor(connection: Connection, names: StatementNames, leaving: Leaving | undefined, release: () => void) {
+  constructor(connection: Connection, names: StatementNames, columns: KnownColumns, leaving: Leaving | undefined, release: () => void) {
     this.#leaving = leaving
     this.#connection = connection
     this.#names = names
+    this.#columns = columns
     this.#release = release
   }
 
   async query(statement: BoundStatement): Promise<Row[]> {
-    return rowsOf(await this.#statement(statement))
+    const answer = await this.#statement(statement)
+    // A read of another number of rows has changed nothing, so that its transaction may go on.
+    return rowsOf(answer, this.#columns.writes(statement) ? statement.expects : undefined)
   }
 
   async execute(bound: BoundStatement): Promise<RunResult> {

@@ -1,9 +1,20 @@
 import { readFileSync, statSync } from 'node:fs'
-import { assertDistinctColumns, type BoundValue, PORTION_SIZE, type Row, type RunResult, transactionControlError } from '../../adapter.ts'
+import {
+  assertDistinctColumns,
+  assertRowCount,
+  type BoundStatement,
+  type BoundValue,
+  PORTION_SIZE,
+  type Row,
+  type RunResult,
+  transactionControlError
+} from '../../adapter.ts'
+import { BoundedCache } from '../../cache.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError } from '../../errors.ts'
-import { statementsOf } from '../../lexer.ts'
+import { statementsOf, tokens } from '../../lexer.ts'
 import { isGeneric, nativeCode } from './errors.ts'
+import { SchemaWatch } from './schema.ts'
 import { type ColumnDefinition, type DecodePlan, decodePlan } from './values.ts'
 
 // What is used of better-sqlite3 -----------------------------------------------------------------------------
@@ -11,9 +22,11 @@ export interface NativeStatement {
   readonly reader: boolean
   readonly readonly: boolean
   raw(on: boolean): this
+  pluck(on: boolean): this
   safeIntegers(on: boolean): this
   columns(): ColumnDefinition[]
   all(...values: BoundValue[]): unknown[][]
+  get(...values: BoundValue[]): unknown
   run(...values: BoundValue[]): { changes: number }
   iterate(...values: BoundValue[]): IterableIterator<unknown[]>
 }
@@ -33,32 +46,44 @@ export type NativeConstructor = new (location: string | Buffer, options: { timeo
 /** After a large value the WAL is cut back to this, instead of staying as large as it ever was. */
 const JOURNAL_SIZE_LIMIT = 64 * 1024 * 1024
 
-/** Statements are few where SQL is written by hand; the limit is for programs that build texts. */
-const CACHE_SIZE = 500
+/** Statements are few where SQL is written by hand; the limits are for programs that build texts. SQLite takes 20 to 30 bytes a character. */
+const MAX_CACHED = 500
+const MAX_CACHED_LENGTH = 1_000_000
 
 export interface Prepared {
   readonly text: string
   readonly native: NativeStatement
   readonly isReader: boolean
   readonly isReadonly: boolean
+  /** True if it has to run by itself, outside of a transaction. */
+  readonly isLone: boolean
+  /** True if tables may be others after it. */
+  readonly mayChangeTables: boolean
+  /** True if it can fail after it has changed rows: RETURNING is decoded afterwards, and FAIL keeps what was done before it. */
+  readonly mayFailLate: boolean
   readonly plan: DecodePlan | undefined
   /** True if integers are read as BigInt. Stays true once a row needed it. */
   isExact: boolean
 }
 
-/** How often a connection of this process has found that tables were changed. */
-let schemaChanges = 0
+/** First words of statements that change no table. */
+const DATA_WORDS: readonly string[] = ['SELECT', 'VALUES', 'WITH', 'INSERT', 'REPLACE', 'UPDATE', 'DELETE', 'EXPLAIN']
+
+/** First words of statements that SQLite takes outside of transactions only, or that reach beyond the transaction. */
+const LONE_WORDS: readonly string[] = ['VACUUM', 'PRAGMA', 'ATTACH', 'DETACH']
 
 export class Connection {
   readonly #native: NativeDatabase
-  readonly #isReadonly: boolean
-  readonly #statements = new Map<string, Prepared>()
-  readonly #readSchemaVersion: NativeStatement
-  #schemaVersion: unknown
-  #seenChanges = schemaChanges
+  readonly #statements = new BoundedCache<Prepared>(MAX_CACHED, MAX_CACHED_LENGTH)
+  readonly #schema: SchemaWatch
+  readonly #begin: string
+  readonly #countChanges: NativeStatement
+  readonly #countAllChanges: NativeStatement
+  /** True if a trigger keeps half of a failed statement; undefined while nobody has looked. */
+  #hasFailingTriggers: boolean | undefined
 
   constructor(Native: NativeConstructor, settings: SqliteSettings, readonly: boolean) {
-    this.#isReadonly = readonly
+    this.#begin = readonly ? 'BEGIN' : 'BEGIN IMMEDIATE'
     this.#native = openFile(Native, settings, readonly)
     try {
       // First, since page_size has no effect in WAL mode.
@@ -67,56 +92,150 @@ export class Connection {
       this.#native.pragma(`synchronous = ${settings.durability === 'full' ? 'FULL' : 'NORMAL'}`)
       this.#native.pragma('foreign_keys = ON')
       if (settings.pragmas.journal_size_limit === undefined) this.#native.pragma(`journal_size_limit = ${JOURNAL_SIZE_LIMIT}`)
-      this.#readSchemaVersion = this.#native.prepare('PRAGMA schema_version').raw(true)
-      this.#schemaVersion = this.#readSchemaVersion.all()[0]?.[0]
+      this.#countChanges = this.#native.prepare('SELECT changes()').pluck(true)
+      this.#countAllChanges = this.#native.prepare('SELECT total_changes()').pluck(true)
+      this.#schema = new SchemaWatch(this.#native, () => {
+        this.#statements.clear()
+        this.#hasFailingTriggers = undefined
+      })
     } catch (error) {
       this.#native.close()
       throw error
     }
   }
 
+  // Transactions ------------------------------------------------------------------------------------------------
+
   get inTransaction(): boolean {
     return this.#native.inTransaction
   }
 
-  /** Runs a text without parameters or rows, such as BEGIN. */
-  exec(text: string): void {
-    this.#native.exec(text)
+  /** Begins a transaction; one that may write waits for no lock in its middle. From here on the tables are known. */
+  begin(): void {
+    this.#native.exec(this.#begin)
+    this.#schema.look()
   }
 
+  commit(): void {
+    this.#native.exec('COMMIT')
+    this.#schema.settled()
+  }
+
+  /** Undoes what is open, if anything is. Never fails: an error before it says more. */
+  rollback(): void {
+    if (!this.inTransaction) return
+    try {
+      this.#native.exec('ROLLBACK')
+    } catch {
+      // SQLite has ended the transaction all the same, or the next call of this will.
+    }
+    this.#schema.settled()
+  }
+
+  /** Does the work as a whole: in a transaction of its own, or in a savepoint of the one that is open. */
+  whole<T>(work: () => T): T {
+    return this.inTransaction ? this.#inSavepoint(work) : this.#inTransactionOfItsOwn(work)
+  }
+
+  #inTransactionOfItsOwn<T>(work: () => T): T {
+    try {
+      this.begin()
+      const result = work()
+      if (!this.inTransaction) throw transactionControlError()
+      this.commit()
+      return result
+    } finally {
+      this.rollback()
+    }
+  }
+
+  #inSavepoint<T>(work: () => T): T {
+    this.#native.exec('SAVEPOINT duolect_whole')
+    try {
+      return work()
+    } catch (error) {
+      if (this.inTransaction) this.#native.exec('ROLLBACK TO duolect_whole')
+      throw error
+    } finally {
+      if (this.inTransaction) this.#native.exec('RELEASE duolect_whole')
+    }
+  }
+
+  /** Forbids writes, or allows them again. */
+  allowWrites(isAllowed: boolean): void {
+    this.#native.pragma(`query_only = ${isAllowed ? 'OFF' : 'ON'}`)
+  }
+
+  /** Enforces foreign keys, or does not. SQLite ignores it inside a transaction. */
+  enforceForeignKeys(isEnforced: boolean): void {
+    this.#native.pragma(`foreign_keys = ${isEnforced ? 'ON' : 'OFF'}`)
+  }
+
+  // Statements --------------------------------------------------------------------------------------------------
+
   prepare(text: string): Prepared {
+    if (!this.inTransaction) this.#schema.lookOncePerTurn()
     let prepared = this.#statements.get(text)
     if (prepared === undefined) {
-      const native = this.#native.prepare(text)
-      const isReader = native.reader
-      if (isReader) native.raw(true)
-      const plan = isReader ? decodePlan(native.columns()) : undefined
-      // What writes cannot be read a second time, so its integers are exact from the start.
-      prepared = { text, native, isReader, isReadonly: native.readonly, plan, isExact: false }
-      if (plan?.mayHoldIntegers && !native.readonly) readExactly(prepared)
-      if (this.#statements.size >= CACHE_SIZE) this.#statements.delete(this.#statements.keys().next().value as string)
+      prepared = this.#prepare(text)
       this.#statements.set(text, prepared)
     }
     return prepared
   }
 
-  all(text: string, values: BoundValue[]): Row[] {
-    return this.rows(this.prepare(text), values)
+  #prepare(text: string): Prepared {
+    const native = this.#native.prepare(text)
+    const { reader: isReader, readonly: isReadonly } = native
+    if (isReader) native.raw(true)
+    const plan = isReader ? decodePlan(native.columns()) : undefined
+    const word = firstWordOf(text)
+    const isLone = LONE_WORDS.includes(word) || (!isReader && isReadonly)
+    const prepared: Prepared = {
+      text,
+      native,
+      isReader,
+      isReadonly,
+      isLone,
+      mayChangeTables: !DATA_WORDS.includes(word),
+      mayFailLate: !isReadonly && !isLone && (isReader || FAIL.test(text) || this.#mayTriggersFail()),
+      plan,
+      isExact: false
+    }
+    // What writes cannot be read a second time, so its integers are exact from the start.
+    if (plan?.mayHoldIntegers && !isReadonly) readExactly(prepared)
+    return prepared
+  }
+
+  #mayTriggersFail(): boolean {
+    this.#hasFailingTriggers ??= this.#native
+      .prepare("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")
+      .pluck(true)
+      .all()
+      .some(isFailing)
+    return this.#hasFailingTriggers
+  }
+
+  /** Runs a statement and returns its rows. */
+  query({ text, values, expects }: BoundStatement): Row[] {
+    const prepared = this.prepare(text)
+    const rows = this.rows(prepared, values)
+    // A read of another number of rows has changed nothing, so that its transaction may go on.
+    if (!prepared.isReadonly) assertRowCount(rows.length, expects)
+    return rows
   }
 
   rows(prepared: Prepared, values: BoundValue[]): Row[] {
     const { text, native, plan } = prepared
     if (plan === undefined) {
-      this.run(text, values)
+      this.#run(prepared, values)
       return []
     }
     if (plan.hasDuplicates) assertDistinctColumns(plan.columns)
     const raw = native.all(...values)
-    if (raw.length > 0 && (raw[0] as unknown[]).length !== plan.columns.length) {
-      // Another process changed the table, and SQLite prepared the statement again with other columns.
-      if (!prepared.isReadonly) return decodePlan(native.columns()).decodeExact(raw)
+    if (prepared.isReadonly && raw.length > 0 && (raw[0] as unknown[]).length !== plan.columns.length) {
+      // Another process has changed the table in this turn.
       this.#statements.clear()
-      return this.all(text, values)
+      return this.rows(this.prepare(text), values)
     }
     if (!prepared.isExact) {
       const rows = plan.decode(raw)
@@ -127,23 +246,44 @@ export class Connection {
     return plan.decodeExact(raw)
   }
 
-  run(text: string, values: BoundValue[]): RunResult {
-    const { native, isReader } = this.prepare(text)
-    if (isReader) {
-      // RETURNING, or a SELECT: SQLite's own counters say how many rows were changed.
-      const before = this.#count('total_changes')
-      native.all(...values)
-      // total_changes() counts what triggers and cascades do, and changes() is that of the last statement that wrote.
-      return { changes: this.#count('total_changes') === before ? 0 : this.#count('changes') }
+  /** Runs a statement and returns the number of rows that it changed. */
+  run({ text, values }: BoundStatement): RunResult {
+    return this.#run(this.prepare(text), values)
+  }
+
+  #run({ native, isReader, mayChangeTables }: Prepared, values: BoundValue[]): RunResult {
+    if (!isReader) {
+      const { changes } = native.run(...values)
+      if (mayChangeTables) this.#tablesChanged()
+      return { changes }
     }
-    const { changes } = native.run(...values)
-    // A statement that changes no row may have changed a table.
-    if (changes === 0 && this.inTransaction) this.forgetOldSchema()
-    return { changes }
+    // RETURNING, or a SELECT: SQLite's own counters say how many rows were changed.
+    const before = this.#countAllChanges.get()
+    native.all(...values)
+    // total_changes() counts what triggers and cascades do, and changes() is that of the last statement that wrote.
+    return { changes: this.#countAllChanges.get() === before ? 0 : (this.#countChanges.get() as number) }
+  }
+
+  #tablesChanged(): void {
+    this.#schema.changed()
+    if (!this.inTransaction) this.#schema.settled()
+  }
+
+  /** Runs a script: all of it, or on an error none of it. */
+  script(text: string): void {
+    const statements = statementsOf(text, 'sqlite')
+    if (statements.length === 0) return
+    const [word = ''] = statements[0]?.firstWords ?? []
+    const isLone = statements.length === 1 && LONE_WORDS.includes(word)
+    if (isLone || this.inTransaction) this.#native.exec(text)
+    else this.#inTransactionOfItsOwn(() => this.#native.exec(text))
+    // SAVEPOINT and RELEASE change no table, and ROLLBACK TO may undo that one was changed.
+    if (word === 'SAVEPOINT' || word === 'RELEASE' || word === 'ROLLBACK') this.#schema.look()
+    else this.#tablesChanged()
   }
 
   /** Yields decoded rows in portions. The connection takes no writes until the last one. */
-  *portions(text: string, values: BoundValue[]): Generator<Row[], void, undefined> {
+  *portions({ text, values }: BoundStatement): Generator<Row[], void, undefined> {
     const prepared = this.prepare(text)
     assertReads(prepared)
     const { native, plan } = prepared
@@ -162,7 +302,8 @@ export class Connection {
   }
 
   /** Copies the rows that a statement returns into a temporary table, in their order. */
-  copy(text: string, values: BoundValue[]): Copy {
+  copy(statement: BoundStatement): Copy {
+    const { text, values } = statement
     const prepared = this.prepare(text)
     assertReads(prepared)
     const { plan } = prepared
@@ -171,14 +312,15 @@ export class Connection {
     if (plan.hasDuplicates) assertDistinctColumns(plan.columns)
     // A column of that name hides the row's number.
     const rowId = ['rowid', '_rowid_', 'oid'].find(name => !plan.columns.some(column => column.toLowerCase() === name))
-    if (rowId === undefined) return { portions: () => [this.all(text, values)].values(), drop: () => undefined }
+    if (rowId === undefined) return { portions: () => [this.query(statement)].values(), drop: () => undefined }
     try {
       this.#native.prepare(`CREATE TEMP TABLE ${table.slice('temp.'.length)} AS ${text}`).run(...values)
     } catch (error) {
       // PRAGMA and EXPLAIN cannot stand there, and what they return is small; query_only forbids the table.
       if (!isGeneric(nativeCode(error)) && !nativeCode(error).startsWith('SQLITE_READONLY')) throw error
-      return { portions: () => [this.all(text, values)].values(), drop: () => undefined }
+      return { portions: () => [this.query(statement)].values(), drop: () => undefined }
     }
+    this.#schema.keep()
     const page = this.#native.prepare(`SELECT * FROM ${table} WHERE ${rowId} > ? AND ${rowId} <= ?`).raw(true).safeIntegers(true)
     function* portions(): Generator<Row[], void, undefined> {
       for (let from = 0; ; from += PORTION_SIZE) {
@@ -187,56 +329,11 @@ export class Connection {
         if (rows.length < PORTION_SIZE) return
       }
     }
-    return { portions, drop: () => this.#native.exec(`DROP TABLE IF EXISTS ${table}`) }
-  }
-
-  /** Runs a script: all of it, or on an error none of it. Inside a transaction it is part of that. */
-  script(text: string): void {
-    const count = statementsOf(text, 'sqlite').length
-    if (count === 0) return
-    // A lone statement stays outside of a transaction, since VACUUM and some PRAGMAs need that.
-    if (count === 1 || this.inTransaction) this.#native.exec(text)
-    else this.inTransactionOfItsOwn(() => this.#native.exec(text))
-    if (this.inTransaction) this.forgetOldSchema()
-  }
-
-  /** Begins a transaction that may write, and waits for no lock in the middle of it. */
-  begin(): void {
-    this.#native.exec(this.#isReadonly ? 'BEGIN' : 'BEGIN IMMEDIATE')
-  }
-
-  /** Does the work in a transaction. */
-  inTransactionOfItsOwn<T>(work: () => T): T {
-    this.begin()
-    try {
-      const result = work()
-      if (!this.inTransaction) throw transactionControlError()
-      this.#native.exec('COMMIT')
-      return result
-    } finally {
-      if (this.inTransaction) this.#native.exec('ROLLBACK')
+    const drop = () => {
+      this.#native.exec(`DROP TABLE IF EXISTS ${table}`)
+      this.#schema.keep()
     }
-  }
-
-  #count(name: 'changes' | 'total_changes'): number {
-    return this.all(`SELECT ${name}() AS count`, [])[0]?.count as number
-  }
-
-  /** Forgets how rows were decoded when a table was changed since. */
-  forgetOldSchema(): void {
-    const version = this.#readSchemaVersion.all()[0]?.[0]
-    this.#seenChanges = schemaChanges
-    if (version === this.#schemaVersion) return
-    this.#schemaVersion = version
-    this.#seenChanges = ++schemaChanges
-    // Reading the version does not bring the schema itself up to date; reading a table does.
-    this.#native.prepare('SELECT 1 FROM sqlite_schema LIMIT 0').all()
-    this.#statements.clear()
-  }
-
-  /** The same, without a look at the file: only when another connection of this process has found a change. */
-  forgetKnownChanges(): void {
-    if (this.#seenChanges !== schemaChanges) this.forgetOldSchema()
+    return { portions, drop }
   }
 
   close(): void {
@@ -280,6 +377,22 @@ export interface Copy {
 
 /** Numbers the temporary tables. */
 let copies = 0
+
+/** What FAIL makes of a statement: it keeps the rows that it has changed before the error. */
+const FAIL = /\bFAIL\b/i
+
+function isFailing(sql: unknown): boolean {
+  return FAIL.test(String(sql))
+}
+
+/** The first word of a text in capitals. */
+function firstWordOf(text: string): string {
+  for (const { kind, start, end } of tokens(text, 'sqlite')) {
+    if (kind === 'word') return text.slice(start, end).toUpperCase()
+    if (kind !== 'comment' && text[start] !== ';') break
+  }
+  return ''
+}
 
 function assertReads(prepared: Prepared): void {
   if (!prepared.isReadonly) {

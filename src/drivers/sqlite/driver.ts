@@ -11,7 +11,7 @@
  * - An open iterator forbids writes on its connection, so outside of transactions an iteration has a connection
  *   of its own; inside, it reads from a temporary copy.
  */
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import {
   type Adapter,
@@ -25,11 +25,12 @@ import {
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
 import { loadBetterSqlite3 } from './better-sqlite3.ts'
-import { Connection, type NativeConstructor } from './connection.ts'
+import { Connection, type Copy, type NativeConstructor } from './connection.ts'
 import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
 import { loadNodeSqlite } from './node-sqlite.ts'
 import { WriteQueue } from './queue.ts'
-import { nextTurn, TurnClock, whenUnlocked } from './waiting.ts'
+import { Readers } from './readers.ts'
+import { isTurnOverdue, nextTurn, whenUnlocked } from './waiting.ts'
 
 // Opening -----------------------------------------------------------------------------------------------------
 
@@ -47,7 +48,7 @@ export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
   const writer = await whenUnlocked(settings.timeouts.lock, () => open(settings.isReadOnly)).catch(error => {
     throw explainOpening(error, settings)
   })
-  return new SqliteDriver(writer, isMemory ? undefined : () => open(true), settings)
+  return new SqliteDriver(writer, isMemory ? undefined : new Readers(() => open(true), settings.timeouts), settings)
 }
 
 /** The package that the setting names, or the first one that works here. */
@@ -77,10 +78,22 @@ function noNodeSqlite(): never {
 function createFile(settings: SqliteSettings): void {
   const { location } = settings
   try {
-    mkdirSync(dirname(location), { recursive: true, mode: 0o700 })
+    makeDirectory(dirname(location))
     closeSync(openSync(location, 'a', 0o600))
   } catch (error) {
     throw explainOpening(error, settings)
+  }
+}
+
+/** Not by the option `recursive`, which tries for ever where a directory takes no others, as in /proc. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return
+  if (dirname(path) !== path) makeDirectory(dirname(path))
+  try {
+    mkdirSync(path, 0o700)
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if (!existsSync(path)) throw error
   }
 }
 
@@ -98,39 +111,46 @@ function explainOpening(error: unknown, { location, isReadOnly }: SqliteSettings
 
 // The driver --------------------------------------------------------------------------------------------------
 
-/** Reading connections that are kept for the next iteration. */
-const IDLE_READERS = 2
-
 class SqliteDriver implements Adapter {
   readonly dialect = 'sqlite'
   readonly isInProcess = true
   readonly #settings: SqliteSettings
   readonly #writer: Connection
-  /** Reads while the writer is given away; opened when that happens first. */
-  #reader: Connection | undefined
-  /** Opens another connection that reads; undefined where there can be only one. */
-  readonly #openReader: (() => Connection) | undefined
+  /** Read while the writer is given away; undefined where there can be one connection only. */
+  readonly #readers: Readers | undefined
   readonly #queue: WriteQueue
-  readonly #clock = new TurnClock()
-  readonly #idleReaders: Connection[] = []
   /** How many readings are under way that did not end at once, and who waits for them. */
   #reading = 0
   #onceRead: (() => void) | undefined
 
-  constructor(writer: Connection, openReader: (() => Connection) | undefined, settings: SqliteSettings) {
+  constructor(writer: Connection, readers: Readers | undefined, settings: SqliteSettings) {
     this.#settings = settings
     this.#writer = writer
-    this.#openReader = openReader
-    this.#queue = new WriteQueue(writer, settings.timeouts.lock, this.#forgetOldSchema)
+    this.#readers = readers
+    this.#queue = new WriteQueue(writer, settings.timeouts.lock)
   }
 
   query(statement: BoundStatement): Row[] | Promise<Row[]> {
-    if (this.#clock.isOverdue(this.#forgetOldSchema)) return this.#whileReading(nextTurn().then(() => this.#read(statement)))
+    return isTurnOverdue() && !this.#writes(statement) ? this.#whileReading(this.#readLater(statement)) : this.#read(statement)
+  }
+
+  /** A write waits in the queue, whose order a turn's end must not change. */
+  #writes({ text }: BoundStatement): boolean {
+    try {
+      return !this.#connection().prepare(text).isReadonly
+    } catch {
+      return false
+    }
+  }
+
+  async #readLater(statement: BoundStatement): Promise<Row[]> {
+    do await nextTurn()
+    while (isTurnOverdue())
     return this.#read(statement)
   }
 
   #read(statement: BoundStatement): Row[] | Promise<Row[]> {
-    if (this.#openReader === undefined && this.#queue.isHeld) return this.#queue.rows(statement)
+    if (this.#readers === undefined && this.#queue.isHeld) return this.#queue.rows(statement)
     const { text } = statement
     try {
       return this.#readOrWrite(statement)
@@ -144,16 +164,14 @@ class SqliteDriver implements Adapter {
 
   /** Reads at once what only reads. */
   #readOrWrite(statement: BoundStatement): Row[] | Promise<Row[]> {
-    const connection = this.#readingConnection()
-    connection.forgetKnownChanges()
+    const connection = this.#connection()
     const prepared = connection.prepare(statement.text)
     return prepared.isReader && prepared.isReadonly ? connection.rows(prepared, statement.values) : this.#queue.rows(statement)
   }
 
-  #readingConnection(): Connection {
-    if (this.#openReader === undefined || !this.#queue.isHeld) return this.#writer
-    this.#reader ??= this.#openReader()
-    return this.#reader
+  /** The connection for a read that ends at once. */
+  #connection(): Connection {
+    return this.#readers === undefined || !this.#queue.isHeld ? this.#writer : this.#readers.direct
   }
 
   /** Counts a reading until it ends. */
@@ -179,29 +197,35 @@ class SqliteDriver implements Adapter {
     return this.#queue.batch(statements)
   }
 
-  async *stream({ text, values }: BoundStatement): AsyncGenerator<Row[], void, undefined> {
-    if (this.#openReader === undefined) {
-      const copy = await this.#exclusively(writer => writer.copy(text, values), text)
-      this.#reading++
-      try {
-        yield* letLoopRun(copy.portions(), this.#clock, text)
-      } finally {
-        // Who leaves the loop need not wait for a transaction that is open meanwhile.
-        void this.#exclusively(() => copy.drop(), '', false).then(
-          () => this.#readingEnded(),
-          () => this.#readingEnded()
-        )
-      }
-      return
-    }
-    const connection = await this.#borrowReader()
-    const portions = connection.portions(text, values)
+  async *stream(statement: BoundStatement): AsyncGenerator<Row[], void, undefined> {
+    this.#reading++
+    let end = () => this.#readingEnded()
     try {
-      yield* letLoopRun(portions, this.#clock, text)
+      const portions = this.#readers === undefined ? await this.#copy(statement) : await this.#open(this.#readers, statement)
+      end = portions.end
+      yield* letLoopRun(portions.rows, statement.text)
     } finally {
-      portions.return()
-      this.#returnReader(connection)
+      end()
     }
+  }
+
+  async #open(readers: Readers, statement: BoundStatement): Promise<Portions> {
+    const connection = await readers.borrow()
+    const rows = connection.portions(statement)
+    const end = () => {
+      rows.return()
+      readers.giveBack(connection)
+      this.#readingEnded()
+    }
+    return { rows, end }
+  }
+
+  async #copy(statement: BoundStatement): Promise<Portions> {
+    const copy = await this.#exclusively(writer => writer.copy(statement), statement.text)
+    // Who leaves the loop need not wait for a transaction that is open meanwhile.
+    const ended = () => this.#readingEnded()
+    const end = () => void this.#exclusively(copy.drop, '', false).then(ended, ended)
+    return { rows: copy.portions(), end }
   }
 
   script(text: string): Promise<void> {
@@ -216,46 +240,44 @@ class SqliteDriver implements Adapter {
       if (this.#writer.inTransaction) throw transactionControlError()
       return result
     } finally {
-      if (this.#writer.inTransaction) this.#writer.exec('ROLLBACK')
+      this.#writer.rollback()
       release()
     }
   }
 
   async begin({ readOnly = false, rebuildsTables = false }: BeginOptions): Promise<Session> {
-    if (readOnly && this.#openReader !== undefined) {
-      const connection = await this.#borrowReader()
-      try {
-        connection.exec('BEGIN')
-      } catch (error) {
-        this.#returnReader(connection)
-        throw sqliteError(error)
-      }
-      return new SqliteSession(connection, this.#clock, () => this.#returnReader(connection))
-    }
+    return readOnly && this.#readers !== undefined ? this.#beginOnReader(this.#readers) : this.#beginOnWriter(readOnly, rebuildsTables)
+  }
+
+  async #beginOnReader(readers: Readers): Promise<Session> {
+    const connection = await this.#whileReading(readers.borrow())
+    this.#reading++
+    return new SqliteSession(connection, () => {
+      readers.giveBack(connection)
+      this.#readingEnded()
+    })
+  }
+
+  async #beginOnWriter(readOnly: boolean, rebuildsTables: boolean): Promise<Session> {
     const writer = this.#writer
     const release = await this.#queue.exclusive()
     try {
-      // SQLite ignores this PRAGMA inside a transaction.
-      if (rebuildsTables) writer.exec('PRAGMA foreign_keys = OFF')
-      await whenUnlocked(this.#settings.timeouts.lock, () => (readOnly ? writer.exec('BEGIN') : writer.begin()))
-      writer.forgetOldSchema()
+      if (rebuildsTables) writer.enforceForeignKeys(false)
+      await whenUnlocked(this.#settings.timeouts.lock, () => writer.begin())
+      if (readOnly) writer.allowWrites(false)
     } catch (error) {
-      if (writer.inTransaction) writer.exec('ROLLBACK')
-      if (rebuildsTables) writer.exec('PRAGMA foreign_keys = ON')
+      writer.rollback()
+      if (rebuildsTables) writer.enforceForeignKeys(true)
       release()
       throw sqliteError(error)
     }
-    if (rebuildsTables) {
-      return new SqliteSession(writer, this.#clock, () => {
-        writer.exec('PRAGMA foreign_keys = ON')
+    return new SqliteSession(writer, () => {
+      try {
+        if (readOnly) writer.allowWrites(true)
+        if (rebuildsTables) writer.enforceForeignKeys(true)
+      } finally {
         release()
-      })
-    }
-    if (!readOnly) return new SqliteSession(writer, this.#clock, release)
-    writer.exec('PRAGMA query_only = ON')
-    return new SqliteSession(writer, this.#clock, () => {
-      writer.exec('PRAGMA query_only = OFF')
-      release()
+      }
     })
   }
 
@@ -263,43 +285,23 @@ class SqliteDriver implements Adapter {
     await this.#queue.whenIdle()
     if (this.#reading > 0) await new Promise<void>(resolve => (this.#onceRead = resolve))
     await this.#queue.whenIdle()
-    for (const connection of [...this.#idleReaders, this.#reader, this.#writer]) connection?.close()
-  }
-
-  readonly #forgetOldSchema = (): void => {
-    try {
-      this.#writer.forgetOldSchema()
-      this.#reader?.forgetOldSchema()
-    } catch {
-      // Another process holds the lock, or the file is damaged: the next turn tries again, and the next statement fails with the reason.
-    }
-  }
-
-  async #borrowReader(): Promise<Connection> {
-    this.#reading++
-    try {
-      const connection = this.#idleReaders.pop() ?? (await whenUnlocked(this.#settings.timeouts.lock, this.#openReader as () => Connection))
-      connection.forgetOldSchema()
-      return connection
-    } catch (error) {
-      this.#readingEnded()
-      throw sqliteError(error)
-    }
-  }
-
-  #returnReader(connection: Connection): void {
-    if (this.#idleReaders.length < IDLE_READERS) this.#idleReaders.push(connection)
-    else connection.close()
-    this.#readingEnded()
+    this.#readers?.close()
+    this.#writer.close()
   }
 }
 
+/** Rows under way, and what frees them. */
+interface Portions {
+  readonly rows: Iterable<Row[]>
+  end(): void
+}
+
 /** Yields portions, and lets the event loop run between them when it is time. */
-async function* letLoopRun(portions: Iterable<Row[]>, clock: TurnClock, text: string): AsyncGenerator<Row[], void, undefined> {
+async function* letLoopRun(portions: Iterable<Row[]>, text: string): AsyncGenerator<Row[], void, undefined> {
   try {
     for (const portion of portions) {
       yield portion
-      if (clock.isOverdue()) await nextTurn()
+      while (isTurnOverdue()) await nextTurn()
     }
   } catch (error) {
     throw sqliteError(error, text)
@@ -308,44 +310,58 @@ async function* letLoopRun(portions: Iterable<Row[]>, clock: TurnClock, text: st
 
 class SqliteSession implements Session {
   readonly #connection: Connection
-  readonly #clock: TurnClock
   readonly #release: () => void
   /** The last statement that had to wait for the event loop; what follows it must not overtake it. */
   #last: Promise<unknown> | undefined
+  /** The first statement's failure. What was issued before it was known is refused, as Postgres does it. */
+  #failure: unknown
+  /** Rows of iterations that go on. */
+  readonly #copies = new Set<Copy>()
   #isReleased = false
 
-  constructor(connection: Connection, clock: TurnClock, release: () => void) {
+  constructor(connection: Connection, release: () => void) {
     this.#connection = connection
-    this.#clock = clock
     this.#release = release
   }
 
-  query({ text, values }: BoundStatement): Row[] | Promise<Row[]> {
-    return this.#perform(text, () => this.#connection.all(text, values))
+  query(statement: BoundStatement): Row[] | Promise<Row[]> {
+    return this.#perform(statement.text, () => this.#connection.query(statement))
   }
 
-  execute({ text, values }: BoundStatement): RunResult | Promise<RunResult> {
-    return this.#perform(text, () => this.#connection.run(text, values))
+  execute(statement: BoundStatement): RunResult | Promise<RunResult> {
+    return this.#perform(statement.text, () => this.#connection.run(statement))
   }
 
-  async *stream({ text, values }: BoundStatement): AsyncGenerator<Row[], void, undefined> {
-    const copy = await this.#perform(text, () => this.#connection.copy(text, values))
+  async *stream(statement: BoundStatement): AsyncGenerator<Row[], void, undefined> {
+    const copy = await this.#perform(statement.text, () => this.#connection.copy(statement))
+    this.#copies.add(copy)
     try {
-      yield* letLoopRun(copy.portions(), this.#clock, text)
+      yield* letLoopRun(copy.portions(), statement.text)
     } finally {
       // After the transaction's end the copy is gone, or another's transaction is open.
-      if (!this.#isReleased) copy.drop()
+      if (this.#copies.delete(copy)) copy.drop()
     }
   }
 
   async script(text: string): Promise<void> {
-    await this.#perform(text, () => this.#connection.script(text))
+    const undoes = text.startsWith('ROLLBACK TO ')
+    await this.#perform(
+      text,
+      () => {
+        this.#connection.script(text)
+        if (undoes) this.#failure = undefined
+      },
+      undoes
+    )
   }
 
   async commit(): Promise<void> {
     await this.#last
     try {
-      this.#connection.exec('COMMIT')
+      if (!this.#connection.inTransaction) throw transactionControlError()
+      // A rollback undoes them with all else.
+      for (const copy of this.#copies) copy.drop()
+      this.#connection.commit()
     } catch (error) {
       throw sqliteError(error)
     }
@@ -355,40 +371,49 @@ class SqliteSession implements Session {
   async rollback(): Promise<void> {
     await this.#last
     if (this.#isReleased) return
-    try {
-      if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK')
-    } catch {
-      // The body's error says more; the connection's next BEGIN will tell when it cannot go on.
-    }
+    this.#connection.rollback()
     this.#giveBack()
   }
 
   #giveBack(): void {
     if (this.#isReleased) return
     this.#isReleased = true
+    this.#copies.clear()
     this.#release()
   }
 
   /** Does the work at once, or after the event loop has run when it is time for that. Keeps the order. */
-  #perform<T>(text: string, work: () => T): T | Promise<T> {
-    const attempt = () => {
-      try {
-        // Without this, a statement would commit by itself when one before it ended the transaction.
-        if (this.#isReleased || !this.#connection.inTransaction) throw transactionControlError()
-        const result = work()
-        if (!this.#connection.inTransaction) throw transactionControlError()
-        return result
-      } catch (error) {
-        throw sqliteError(error, text)
-      }
-    }
-    if (this.#last === undefined && !this.#clock.isOverdue()) return attempt()
-    const result = (this.#last ?? Promise.resolve()).then(nextTurn).then(attempt)
+  #perform<T>(text: string, work: () => T, undoes = false): T | Promise<T> {
+    if (this.#last === undefined && !isTurnOverdue()) return this.#attempt(text, work, undoes)
+    const result = this.#performLater(this.#last, text, work, undoes)
     const last: Promise<void> = result.then(noop, noop).then(() => {
       if (this.#last === last) this.#last = undefined
     })
     this.#last = last
     return result
+  }
+
+  async #performLater<T>(previous: Promise<unknown> | undefined, text: string, work: () => T, undoes: boolean): Promise<T> {
+    await previous
+    while (isTurnOverdue()) await nextTurn()
+    return this.#attempt(text, work, undoes)
+  }
+
+  #attempt<T>(text: string, work: () => T, undoes: boolean): T {
+    try {
+      if (this.#failure !== undefined && !undoes) {
+        throw new DatabaseError('in_failed_sql_transaction', 'A statement of this transaction failed before.', { cause: this.#failure })
+      }
+      // Without this, a statement would commit by itself when one before it ended the transaction.
+      if (this.#isReleased || !this.#connection.inTransaction) throw transactionControlError()
+      const result = work()
+      if (!this.#connection.inTransaction) throw transactionControlError()
+      return result
+    } catch (error) {
+      const known = sqliteError(error, text)
+      this.#failure ??= known
+      throw known
+    }
   }
 }
 

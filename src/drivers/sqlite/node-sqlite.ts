@@ -176,6 +176,7 @@ class NodeStatement implements NativeStatement {
   readonly #placeholders: number
   readonly #changesRows: boolean
   #isExact = false
+  #plucks = false
 
   constructor(native: StatementSync, placeholders: number, actions: ReadonlySet<string>) {
     this.#native = native
@@ -191,6 +192,11 @@ class NodeStatement implements NativeStatement {
     return this
   }
 
+  pluck(on: boolean): this {
+    this.#plucks = on
+    return this.raw(on)
+  }
+
   safeIntegers(on: boolean): this {
     this.#native.setReadBigInts(on)
     this.#isExact = on
@@ -204,6 +210,11 @@ class NodeStatement implements NativeStatement {
   all(...values: BoundValue[]): unknown[][] {
     this.#assertBound(values)
     return withNativeCode(() => this.#read(values)).map(withBuffers)
+  }
+
+  get(...values: BoundValue[]): unknown {
+    const [row] = this.all(...values)
+    return this.#plucks ? row?.[0] : row
   }
 
   #read(values: BoundValue[]): unknown[][] {

@@ -1,8 +1,8 @@
 import { type BoundStatement, type Row, type RunResult, transactionControlError } from '../../adapter.ts'
-import { copyOf, DatabaseError, withStatement } from '../../errors.ts'
+import { copyOf, DatabaseError, type ErrorCode, withStatement } from '../../errors.ts'
 import type { Connection } from './connection.ts'
-import { nativeCode, sqliteError } from './errors.ts'
-import { MAX_BLOCKING_TIME, nextTurn, whenUnlocked } from './waiting.ts'
+import { sqliteError } from './errors.ts'
+import { MAX_BLOCKING_TIME, nextTurn, restartTurn, whenUnlocked } from './waiting.ts'
 
 /** A statement, several that belong together, or the connection itself for as long as it takes. */
 type Kind = 'rows' | 'changes' | 'batch' | 'exclusive'
@@ -19,6 +19,9 @@ interface Entry {
   isExpired: boolean
 }
 
+/** Codes of failures that a transaction of fewer changes may not have. */
+const RESOURCES: readonly ErrorCode[] = ['disk_full', 'out_of_memory', 'io_error']
+
 /**
  * The queue of all that uses the writing connection. Statements that stand next to each other share a
  * transaction; a transaction of the caller has the connection for itself until it ends.
@@ -26,11 +29,10 @@ interface Entry {
 export class WriteQueue {
   readonly #connection: Connection
   readonly #lockLimit: number
-  readonly #onChange: () => void
   #waiting: Entry[] = []
   /** Index in `#waiting` of the entry that is next. */
   #next = 0
-  /** Entries of a shared transaction that failed; each runs by itself, before all others. */
+  /** Entries of a shared transaction that have to run by themselves, before all others. */
   #retries: Entry[] = []
   /** Number of entries that wait for the connection itself. */
   #exclusiveWaiting = 0
@@ -39,10 +41,9 @@ export class WriteQueue {
   #exclusiveSince: number | undefined
   #onIdle: (() => void)[] = []
 
-  constructor(connection: Connection, lockLimit: number, onChange: () => void) {
+  constructor(connection: Connection, lockLimit: number) {
     this.#connection = connection
     this.#lockLimit = lockLimit
-    this.#onChange = onChange
   }
 
   /** True if anything waits or runs. */
@@ -118,6 +119,8 @@ export class WriteQueue {
 
   async #run(): Promise<void> {
     while (true) {
+      // A ROLLBACK that failed may have left a transaction open.
+      this.#connection.rollback()
       const retry = this.#retries.shift()
       const entry = retry ?? this.#peek()
       if (entry === undefined) break
@@ -125,6 +128,7 @@ export class WriteQueue {
       else if (entry.kind === 'exclusive') await this.#runExclusive(this.#take())
       else if (this.#peek(1)?.kind === 'exclusive' || this.#peek(1) === undefined) await this.#runSingle(this.#take())
       else await this.#runShared()
+      restartTurn()
       // What the callers of settled promises write next belongs into one transaction again.
       await nextTurn()
     }
@@ -160,26 +164,18 @@ export class WriteQueue {
     this.#exclusiveSince = performance.now()
     await new Promise<void>(release => entry.resolve(release))
     this.#exclusiveSince = undefined
-    this.#onChange()
   }
 
-  /** A lone statement needs no BEGIN of ours, and some, such as VACUUM, allow none. */
   async #runSingle(entry: Entry): Promise<void> {
     const text = entry.statements[0]?.text
     try {
-      const result = await whenUnlocked(
-        this.#lockLimit,
-        () => (entry.kind === 'batch' ? this.#connection.inTransactionOfItsOwn(() => this.#perform(entry)) : this.#perform(entry)),
-        text
-      )
-      if (this.#connection.inTransaction) {
-        this.#connection.exec('ROLLBACK')
-        throw transactionControlError()
-      }
+      const result = await whenUnlocked(this.#lockLimit, () => this.#perform(entry), text)
+      if (this.#connection.inTransaction) throw transactionControlError()
       entry.resolve(result)
-      this.#onChange()
     } catch (error) {
       entry.reject(sqliteError(error, text))
+    } finally {
+      this.#connection.rollback()
     }
   }
 
@@ -200,66 +196,52 @@ export class WriteQueue {
     const start = performance.now()
     const done: { entry: Entry; result: unknown }[] = []
     const again: Entry[] = []
-    // An entry that is retried runs before those behind it, so the group ends there.
+    // An entry that runs alone runs before those behind it, so the group ends there.
     while (again.length === 0 && this.#connection.inTransaction && performance.now() - start < MAX_BLOCKING_TIME) {
       const next = this.#peek()
       if (next === undefined || next.kind === 'exclusive') break
       const entry = this.#take()
       try {
-        if (!this.#mayShare(entry)) again.push(entry)
-        else done.push({ entry, result: entry.kind === 'batch' ? this.#performInSavepoint(entry) : this.#perform(entry) })
+        if (this.#isLone(entry)) again.push(entry)
+        else done.push({ entry, result: this.#perform(entry) })
       } catch (error) {
-        // A constraint is a matter of the statement alone. Any other failure may be caused by the shared transaction, so it is tried again alone.
-        if (nativeCode((error as DatabaseError).cause ?? error).startsWith('SQLITE_CONSTRAINT')) entry.reject(sqliteError(error))
-        else again.push(entry)
+        const known = sqliteError(error, entry.statements[0]?.text)
+        // It took the others' changes with it, or lacked what a smaller transaction may find.
+        if (!this.#connection.inTransaction || RESOURCES.includes(known.code)) again.push(entry)
+        else entry.reject(known)
       }
     }
     try {
-      this.#connection.exec('COMMIT')
+      this.#connection.commit()
       for (const { entry, result } of done) entry.resolve(result)
     } catch {
-      // One statement undid the others (ON CONFLICT ROLLBACK, a full disk, a deferred foreign key): each for itself.
-      if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK')
+      // One statement undid the others (OR ROLLBACK, a full disk, a deferred foreign key): nothing has happened, so each runs for itself.
       again.unshift(...done.map(({ entry }) => entry))
+    } finally {
+      this.#connection.rollback()
     }
-    this.#onChange()
     this.#retries.push(...again)
   }
 
-  /** A statement that neither writes nor returns rows, such as VACUUM or ATTACH, must not reach into the transaction of others. */
-  #mayShare({ statements }: Entry): boolean {
-    return statements.every(({ text }) => {
-      const { isReader, isReadonly } = this.#connection.prepare(text)
-      return isReader || !isReadonly
-    })
+  #isLone({ statements }: Entry): boolean {
+    return statements.some(({ text }) => this.#connection.prepare(text).isLone)
   }
 
-  #perform({ kind, statements }: Entry): unknown {
-    if (kind === 'batch') return this.#performEach(statements)
-    const { text, values } = statements[0] as BoundStatement
-    return kind === 'rows' ? this.#connection.all(text, values) : this.#connection.run(text, values)
+  #perform(entry: Entry): unknown {
+    const { kind, statements } = entry
+    if (kind === 'batch') return this.#connection.whole(() => this.#performEach(statements))
+    const statement = statements[0] as BoundStatement
+    const work = () => (kind === 'rows' ? this.#connection.query(statement) : this.#connection.run(statement))
+    return this.#connection.prepare(statement.text).mayFailLate ? this.#connection.whole(work) : work()
   }
 
   #performEach(statements: readonly BoundStatement[]): Row[][] {
     return statements.map(statement => {
       try {
-        return this.#connection.all(statement.text, statement.values)
+        return this.#connection.query(statement)
       } catch (error) {
         throw withStatement(sqliteError(error, statement.text), statement)
       }
     })
-  }
-
-  /** A batch that fails must leave nothing in the transaction that it shares. */
-  #performInSavepoint({ statements }: Entry): Row[][] {
-    this.#connection.exec('SAVEPOINT duolect_batch')
-    try {
-      return this.#performEach(statements)
-    } catch (error) {
-      if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK TO duolect_batch')
-      throw error
-    } finally {
-      if (this.#connection.inTransaction) this.#connection.exec('RELEASE duolect_batch')
-    }
   }
 }

@@ -28,13 +28,12 @@ export interface DecodePlan {
   decodeExact(rows: readonly unknown[][]): Row[]
 }
 
-type Decoder = 'none' | 'integer' | 'boolean' | 'timestamp' | 'date' | 'json'
+type Decoder = 'none' | 'integer' | 'boolean' | 'timestamp' | 'json'
 
 /** Which decoder a declared type takes. Where it stands in neither list, the affinity lets integers in. */
 function decoderFor(type: string | null): Decoder {
   if (type === null) return 'integer'
   if (/^(TIMESTAMP|DATETIME)/i.test(type)) return 'timestamp'
-  if (/^DATE$/i.test(type)) return 'date'
   if (/^BOOL/i.test(type)) return 'boolean'
   if (/^JSONB?$/i.test(type)) return 'json'
   // Affinity TEXT and REAL turn every integer into a text or a float (sqlite.org/datatype3.html, 3.1).
@@ -68,18 +67,21 @@ export function decodePlan(columns: readonly ColumnDefinition[]): DecodePlan {
 
 type Reader = (value: unknown) => unknown
 
+/** The last time that a Date holds, in ms since 1970. */
+const MAX_TIME = 8.64e15
+
 function readerFor(decoder: Decoder, column: ColumnDefinition): Reader {
   switch (decoder) {
     case 'boolean':
       return value => (value === 1 ? true : value === 0 ? false : value)
     case 'timestamp':
       return value => {
-        if (typeof value === 'number') return new Date(value)
-        if (typeof value !== 'string') return value
-        return parseTimestamp(value) ?? unreadable(column, 'a timestamp')
+        if (typeof value === 'number' && Math.abs(value) <= MAX_TIME) return new Date(value)
+        if (typeof value === 'string') return parseTimestamp(value) ?? unreadable(column, 'a text that is not a timestamp')
+        return typeof value === 'number' || typeof value === 'bigint'
+          ? unreadable(column, 'a number that is beyond what a Date holds')
+          : value
       }
-    case 'date':
-      return value => (typeof value === 'string' && /^\d{4}-\d\d-\d\d[T ]/.test(value) ? value.slice(0, 10) : value)
     case 'json':
       return value => {
         if (typeof value === 'bigint') return Number(value)
@@ -87,7 +89,7 @@ function readerFor(decoder: Decoder, column: ColumnDefinition): Reader {
         try {
           return JSON.parse(value)
         } catch {
-          return unreadable(column, 'JSON')
+          return unreadable(column, 'a text that is not JSON')
         }
       }
     default:
@@ -95,11 +97,12 @@ function readerFor(decoder: Decoder, column: ColumnDefinition): Reader {
   }
 }
 
-function unreadable(column: ColumnDefinition, expected: string): never {
+function unreadable({ name, type, table, column }: ColumnDefinition, what: string): never {
   throw new DatabaseError(
     'data_corrupted',
-    `Column "${column.name}" is declared ${column.type}, but a row has a text in it that is not ${expected}.`,
-    { table: column.table ?? undefined, column: column.column ?? undefined }
+    `Column "${name}" is declared ${type}, but a row has ${what} in it. The other columns can be read, and so can this one, as ` +
+      `CAST("${column ?? name}" AS TEXT).`,
+    { table: table ?? undefined, column: column ?? undefined }
   )
 }
 
@@ -114,15 +117,14 @@ function rowBuilder(columns: readonly ColumnDefinition[], decoders: readonly Dec
   const fields = columns.map(({ name }, i) => {
     const decoder = decoders[i] as Decoder
     let value = `r[${i}]`
-    if (decoder === 'integer') {
+    if (mayBeRounded(decoder)) {
       declarations.push(
         `const v${i} = ${value}`,
         `if (typeof v${i} === 'number' && (v${i} > ${Number.MAX_SAFE_INTEGER} || v${i} < ${Number.MIN_SAFE_INTEGER})) state.isRounded = true`
       )
       value = `v${i}`
-    } else if (decoder !== 'none') {
-      value = `readers[${i}](${value})`
     }
+    if (decoder !== 'none' && decoder !== 'integer') value = `readers[${i}](${value})`
     // Computed, since a plain __proto__ in a literal would set the prototype.
     return `${name === '__proto__' ? '["__proto__"]' : JSON.stringify(name)}: ${value}`
   })
@@ -133,5 +135,30 @@ for (let i = 0; i < rows.length; i++) {
   out[i] = { ${fields.join(', ')} }
 }
 return out`
-  return new Function('rows', 'readers', 'state', source) as Build
+  try {
+    return new Function('rows', 'readers', 'state', source) as Build
+  } catch (error) {
+    if (!(error instanceof EvalError)) throw error
+    // Node runs with --disallow-code-generation-from-strings.
+    return plainBuilder(columns, decoders)
+  }
+}
+
+/** The same function without code that is made at run time. */
+function plainBuilder(columns: readonly ColumnDefinition[], decoders: readonly Decoder[]): Build {
+  return (rows, readers, state) =>
+    rows.map(row =>
+      Object.fromEntries(
+        columns.map(({ name }, i) => {
+          const value = row[i]
+          if (mayBeRounded(decoders[i]) && typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) state.isRounded = true
+          return [name, (readers[i] as Reader)(value)]
+        })
+      )
+    )
+}
+
+/** True if an integer that was read as a number may have lost digits that matter. */
+function mayBeRounded(decoder: Decoder | undefined): boolean {
+  return decoder === 'integer' || decoder === 'boolean'
 }
