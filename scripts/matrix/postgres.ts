@@ -1,29 +1,10 @@
-/**
- * Runs the whole suite on each version of Postgres that `scripts/matrix/package.json` names, and prints a line for each.
- *
- * `npm run matrix` runs all; `npm run matrix -- 10 18` only those versions, `npm run matrix -- 10 kvs` only the test files
- * with "kvs" in their names. The programs are for Linux on x64, and are installed on the first run.
- */
+/** The suite on versions of Postgres. */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import pg from 'pg'
-import { startPostgres } from '../src/tools/servers/postgres.ts'
-
-const root = join(import.meta.dirname, '..')
-const home = join(import.meta.dirname, 'matrix')
-
-/** The versions by the names of their packages, such as `pg10-bin`. */
-function versionsIn(file: string): string[] {
-  const { dependencies } = JSON.parse(readFileSync(file, 'utf8')) as { dependencies: Record<string, string> }
-  return Object.keys(dependencies).map(name => name.replace(/^pg(\d+)-bin$/, '$1'))
-}
-
-function install(): void {
-  // The install scripts make nothing but the links, which restoreLinks() does wherever scripts may not run.
-  const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: home, stdio: 'inherit' })
-  if (status !== 0) throw new Error('Cannot install the versions of Postgres; see above.')
-}
+import { startPostgres } from '../../src/tools/servers/postgres.ts'
+import { home, root, versionsOf } from './home.ts'
 
 /** A package cannot hold symbolic links. */
 function restoreLinks(native: string): void {
@@ -59,7 +40,7 @@ function whatFailed({ stdout, stderr }: SpawnSyncReturns<string>): string {
 }
 
 /** Runs the suite; the server of the suite and those that tests start for themselves are of the same version. */
-async function runOn(version: string): Promise<boolean> {
+async function runOn(version: string, words: readonly string[]): Promise<boolean> {
   const native = join(home, 'node_modules', `pg${version}-bin`, 'native')
   restoreLinks(native)
   process.env.PG_BIN = join(native, 'bin')
@@ -87,12 +68,13 @@ async function runOn(version: string): Promise<boolean> {
   return suite.status === 0 && isRight
 }
 
-if (!existsSync(join(home, 'node_modules'))) install()
-const known = versionsIn(join(home, 'package.json'))
-const wanted = process.argv.slice(2).filter(argument => /^\d/.test(argument))
-const words = process.argv.slice(2).filter(argument => !/^\d/.test(argument))
-const strange = wanted.filter(version => !known.includes(version))
-if (strange.length > 0) throw new Error(`No version ${strange.join(', ')}; there are ${known.join(', ')}.`)
-for (const version of wanted.length > 0 ? wanted : known) {
-  if (!(await runOn(version))) process.exitCode = 1
+export async function runPostgres(parameters: readonly string[]): Promise<boolean> {
+  const known = versionsOf('pg')
+  const wanted = parameters.filter(parameter => /^\d/.test(parameter))
+  const words = parameters.filter(parameter => !/^\d/.test(parameter))
+  const unknown = wanted.filter(version => !known.includes(version))
+  if (unknown.length > 0) throw new Error(`No version ${unknown.join(', ')}; there are ${known.join(', ')}.`)
+  let isRight = true
+  for (const version of wanted.length > 0 ? wanted : known) if (!(await runOn(version, words))) isRight = false
+  return isRight
 }
