@@ -62,6 +62,9 @@ export type BoundValue = null | number | bigint | string | Uint8Array
 /** How many rows the caller of a statement takes. */
 export type RowCount = 'one' | 'one or none'
 
+/** The types of a result's columns that are expressions, by the columns' names. */
+export type ExpressionTypes = { readonly [column: string]: 'boolean' | 'timestamp' | 'json' }
+
 /** One statement, ready to be sent. */
 export interface BoundStatement {
   /** The SQL with the dialect's own placeholders: `?` for SQLite, `$1`, `$2` … for Postgres. */
@@ -75,6 +78,8 @@ export interface BoundStatement {
    * fails with `no_data_found` or `too_many_rows` before it is committed; a transaction's session fails too.
    */
   readonly expects: RowCount | undefined
+  /** What the caller decodes of the rows, so that a driver need not; undefined for nothing. */
+  readonly decoding?: { readonly columns: ExpressionTypes; readonly writes: boolean } | undefined
 }
 
 /**

@@ -13,6 +13,7 @@ import {
 } from './adapter.ts'
 import { atCaller, DatabaseError, messageOf, withStatement } from './errors.ts'
 import { isTraced, trace } from './tracing.ts'
+import { decodeExpressions } from './values.ts'
 
 /** What statements run on: an adapter, or a session of it, which cannot begin another transaction. */
 export type Runner = Executor &
@@ -20,11 +21,13 @@ export type Runner = Executor &
   Partial<Pick<Adapter, 'begin'>> & {
     /** True for a transaction that must not write. */
     readonly isReadOnly?: boolean
+    /** Fails the transaction that it is the session of. */
+    fail?(error: DatabaseError): void
   }
 
 /** Runs a statement and returns its rows. */
 export function queryRows(runner: Runner, statement: BoundStatement): Promise<Row[]> {
-  return settle(runner, statement, () => runner.query(statement), same)
+  return settle(runner, statement, () => decodedRows(runner, statement), same)
 }
 
 /** Runs a statement that `expects` one row, or one or none, and returns that row. */
@@ -34,7 +37,29 @@ export function queryRow<T>(runner: Runner, statement: BoundStatement): Promise<
     assertRowCount(rows.length, statement.expects)
     return rows[0] as T
   }
-  return settle(runner, statement, () => runner.query(statement), pick)
+  return settle(runner, statement, () => decodedRows(runner, statement), pick)
+}
+
+/** Runs a statement and decodes what the driver cannot: SQLite knows no types of expressions. */
+function decodedRows(runner: Runner, statement: BoundStatement): Row[] | Promise<Row[]> {
+  const { decoding } = statement
+  if (decoding === undefined) return runner.query(statement)
+  // A row that cannot be decoded undoes what the statement did.
+  if (decoding.writes && runner.begin !== undefined)
+    return inTransaction(runner, {}, async tx => decodeRows(tx, await tx.query(statement), statement))
+  const rows = runner.query(statement)
+  return rows instanceof Promise ? rows.then(found => decodeRows(runner, found, statement)) : decodeRows(runner, rows, statement)
+}
+
+/** Decodes rows of a statement; in a transaction, a failure fails that too. */
+export function decodeRows(runner: Runner, rows: Row[], { decoding }: BoundStatement): Row[] {
+  if (decoding === undefined) return rows
+  try {
+    return decodeExpressions(rows, decoding.columns)
+  } catch (error) {
+    runner.fail?.(error as DatabaseError)
+    throw error
+  }
 }
 
 /** Runs a statement whose rows do not matter. */
@@ -50,7 +75,14 @@ export function executeScript(runner: Runner, text: string): Promise<void> {
 /** Runs statements as one transaction, or as a part of the one that `runner` is a session of. */
 export function executeBatch(runner: Runner & Pick<Adapter, 'batch'>, statements: readonly BoundStatement[]): Promise<Row[][]> {
   const text = statements.map(statement => statement.text).join(';\n')
-  const work = () => (runner.batch === undefined ? inTransaction(runner, {}, tx => queryInOrder(tx, statements)) : runner.batch(statements))
+  const writesToDecode = statements.some(({ decoding }) => decoding?.writes)
+  const work = async () => {
+    if (runner.batch === undefined || (writesToDecode && runner.begin !== undefined)) {
+      return inTransaction(runner, {}, tx => queryInOrder(tx, statements))
+    }
+    const results = await runner.batch(statements)
+    return results.map((rows, i) => decodeRows(runner, rows, statements[i] as BoundStatement))
+  }
   return settle(runner, unbound(text), work, same)
 }
 
@@ -63,7 +95,7 @@ async function queryInOrder(runner: Runner, statements: readonly BoundStatement[
   const results: Row[][] = []
   for (const statement of statements) {
     try {
-      results.push(await runner.query(statement))
+      results.push(decodeRows(runner, await runner.query(statement), statement))
     } catch (error) {
       throw withStatement(error, statement)
     }

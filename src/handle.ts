@@ -4,7 +4,7 @@
  */
 import type { Adapter, BoundStatement, Dialect, Row, RowCount, RunResult, TransactionOptions } from './adapter.ts'
 import { atCaller, closedError, DatabaseError } from './errors.ts'
-import { executeBatch, executeScript, executeStatement, queryRow, queryRows, type Runner, same, settle } from './execute.ts'
+import { decodeRows, executeBatch, executeScript, executeStatement, queryRow, queryRows, type Runner, same, settle } from './execute.ts'
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
 import type { Migration, Transact } from './migrations.ts'
 import { assertOutside } from './scope.ts'
@@ -256,7 +256,7 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
         const portion = await settle(this.runner, statement, () => portions.next(), same)
         loop.isWaiting = false
         if (portion.done) return
-        for (const row of portion.value) {
+        for (const row of decodeRows(this.runner, portion.value, statement)) {
           loop.rowsTaken++
           yield row as T
           if (loop.reason !== undefined) throw loop.reason

@@ -5,6 +5,7 @@ export type {
   BoundValue,
   Dialect,
   Executor,
+  ExpressionTypes,
   JsonValue,
   Row,
   RowCount,
@@ -20,7 +21,7 @@ export type { BatchQuery, Database, Handle, Transaction } from './handle.ts'
 export type { Entry, KeyValueStore, ListOptions } from './kvs/kvs.ts'
 export type { Path } from './kvs/path.ts'
 export type { Migration } from './migrations.ts'
-export { type Sql, type SqlTag, sql, type TimeShift } from './sql.ts'
+export { type QuerySource, type QueryText, type Sql, type SqlTag, sql, type TimeShift } from './sql.ts'
 export type { Query, QueryParameters } from './statement.ts'
 export type { QueryTrace } from './tracing.ts'
 export type { User, UserInput } from './users.ts'

@@ -1,5 +1,5 @@
 import { isDate } from 'node:util/types'
-import type { Dialect } from './adapter.ts'
+import type { Dialect, ExpressionTypes } from './adapter.ts'
 import { invalidParameter } from './errors.ts'
 import { toJsonText } from './json.ts'
 
@@ -14,6 +14,35 @@ interface Content {
   readonly values: readonly unknown[]
   /** What stands in place of `strings` and `values`, by dialect: a fragment or SQL. */
   readonly dialects?: { readonly [D in Dialect]: unknown } | undefined
+  /** What stands in place of `strings` and `values`: a query of a SQL file. */
+  readonly named?: NamedSql | undefined
+}
+
+/** A query of a SQL file with the values of its parameters. */
+export interface NamedSql {
+  readonly source: QuerySource
+  readonly parameters: Readonly<Record<string, unknown>>
+}
+
+/**
+ * SQL with `:name` parameters. Of an array, each `[name, text]` belongs to the SQL only when the parameter of that name
+ * is given.
+ */
+export type QueryText = string | readonly (string | readonly [name: string, text: string])[]
+
+/** A query of a SQL file, as `duolect generate` writes it. */
+export interface QuerySource {
+  readonly sqlite?: QueryText
+  readonly postgres?: QueryText
+  /**
+   * Parameters that are sent in another form than a plain value: `json` as JSON text, also a string or a boolean;
+   * `list` as the JSON text of an array; `count` is an integer from 0, for LIMIT and OFFSET.
+   */
+  readonly parameters?: { readonly [name: string]: 'json' | 'list' | 'count' }
+  /** Expressions of the result, whose types SQLite does not know. */
+  readonly columns?: ExpressionTypes
+  /** True if the statement writes, so that a row which cannot be decoded has to undo it. @default false */
+  readonly writes?: boolean
 }
 
 /** What to do with a fragment instead. */
@@ -49,6 +78,11 @@ export class Sql {
   /** @internal The literal parts if all values are parameters: the same array each time that a call site runs. */
   get template(): readonly string[] | undefined {
     return this.#template
+  }
+
+  /** @internal The query of a SQL file that this is. */
+  get named(): NamedSql | undefined {
+    return this.#content.named
   }
 
   /** @internal The values that stand between the parts of `template`. */
@@ -110,6 +144,9 @@ export function flatten(fragment: Sql, dialect: Dialect): FlatSql {
 
 function contentOf(fragment: Sql, dialect: Dialect): Content {
   let content = fragment[CONTENT]
+  if (content.named !== undefined) {
+    throw invalidParameter('A query of a SQL file cannot stand inside of another one; write the whole in the file.')
+  }
   while (content.dialects !== undefined) {
     const piece = content.dialects[dialect]
     if (isSql(piece)) content = piece[CONTENT]
@@ -185,6 +222,11 @@ export interface SqlTag {
   day(time: Date | Sql): Sql
   /** The hour of a time in UTC, an integer from 0 to 23. */
   hour(time: Date | Sql): Sql
+  /**
+   * Makes a query of its texts for both databases and of the values of their `:name` parameters. A text takes those
+   * that it names. `duolect generate` writes modules of such queries.
+   */
+  query(source: QuerySource, parameters?: object): Sql
   /** Picks the piece for the database in use: a fragment, or SQL that is inserted as it is. */
   dialect(pieces: { readonly [D in Dialect]: Sql | string }): Sql
 }
@@ -252,6 +294,10 @@ function unsafe(piece: string): Sql {
 
 function dialect(pieces: { readonly [D in Dialect]: Sql | string }): Sql {
   return new Sql({ strings: [''], values: [], dialects: { sqlite: pieces?.sqlite, postgres: pieces?.postgres } })
+}
+
+function query(source: QuerySource, parameters: object = {}): Sql {
+  return new Sql({ strings: [''], values: [], named: { source, parameters: { ...parameters } } })
 }
 
 function parameter(value: unknown): Sql {
@@ -331,4 +377,4 @@ const now = dialect({
 
 const autoId = dialect({ sqlite: 'INTEGER PRIMARY KEY AUTOINCREMENT', postgres: 'BIGSERIAL PRIMARY KEY' })
 
-export const sql: SqlTag = Object.assign(template, { id, list, join, json, unsafe, now, autoId, shift, day, hour, dialect })
+export const sql: SqlTag = Object.assign(template, { id, list, join, json, unsafe, now, autoId, shift, day, hour, query, dialect })

@@ -7,8 +7,8 @@ import { BoundedCache } from './cache.ts'
 import { DatabaseError, invalidParameter } from './errors.ts'
 import { statementsOf, type Token, tokens } from './lexer.ts'
 import { ALONE, admit, type Place, type SessionEffect, sessionEffectOf } from './session-state.ts'
-import { flatten, isSql, type Sql } from './sql.ts'
-import { encode, nameOf } from './values.ts'
+import { type FlatSql, flatten, isSql, type NamedSql, type QuerySource, type QueryText, type Sql } from './sql.ts'
+import { encode, inForm, nameOf } from './values.ts'
 
 /** A `sql` template, or a string of SQL with `$1` or `:name` parameters. */
 export type Query = string | Sql
@@ -94,7 +94,7 @@ export function bind(
   if (parameters !== undefined) {
     throw invalidParameter('A sql`…` template carries its own values; leave the parameters out.')
   }
-  return bindTemplate(query, dialect, place, expects)
+  return query.named === undefined ? bindTemplate(query, dialect, place, expects) : bindNamed(query.named, dialect, place, expects)
 }
 
 function boundOf(
@@ -131,6 +131,26 @@ function describeWrong(query: unknown): string {
   if (query instanceof Promise) return 'a Promise; await it first'
   if (Array.isArray(query)) return 'an array'
   return query === null || query === undefined ? String(query) : `a value of type ${typeof query}`
+}
+
+/** A text takes the parameters that it names; what else was given belongs to lines that it lacks. */
+function bindNamed({ source, parameters }: NamedSql, dialect: Dialect, place: Place, expects: RowCount | undefined): BoundStatement {
+  const statement = statementOf(textFor(source[dialect], parameters, dialect), dialect)
+  const { columns, writes = false } = source
+  const values = valuesOf(statement.names ?? [], parameters, source.parameters)
+  const bound = boundOf(statement, values, dialect, parameters, place, expects)
+  return columns === undefined || dialect === 'postgres' ? bound : { ...bound, decoding: { columns, writes } }
+}
+
+function textFor(text: QueryText | undefined, parameters: NamedSql['parameters'], dialect: Dialect): string {
+  if (text === undefined) throw invalidParameter(`The query has no SQL for ${dialect}; generate its module for both databases.`)
+  if (typeof text === 'string') return text
+  let given = ''
+  for (const piece of text) {
+    if (typeof piece === 'string') given += piece
+    else if (parameters[piece[0]] !== undefined) given += piece[1]
+  }
+  return given
 }
 
 function bindTemplate(query: Sql, dialect: Dialect, place: Place, expects: RowCount | undefined): BoundStatement {
@@ -214,19 +234,28 @@ function namedValues(names: readonly string[], parameters: Readonly<Record<strin
   if (Array.isArray(parameters)) {
     throw invalidParameter(`The statement uses :${names[0]}, so its parameters must be an object, but an array was given.`)
   }
+  const values = valuesOf(names, parameters)
+  const given = Object.keys(parameters)
+  if (given.length !== names.length) {
+    const known = new Set(names)
+    const unexpected = given.find(name => !known.has(name))
+    throw invalidParameter(`Unexpected parameter :${unexpected}; the statement uses ${names.map(name => `:${name}`).join(', ')}.`)
+  }
+  return values
+}
+
+function valuesOf(
+  names: readonly string[],
+  parameters: Readonly<Record<string, unknown>>,
+  forms?: QuerySource['parameters']
+): readonly unknown[] {
   const values: unknown[] = new Array(names.length)
   for (let i = 0; i < names.length; i++) {
     const name = names[i] as string
     if (!Object.hasOwn(parameters, name)) {
       throw invalidParameter(`Parameter :${name} is missing; given: ${listNames(parameters)}.`)
     }
-    values[i] = parameters[name]
-  }
-  const given = Object.keys(parameters)
-  if (given.length !== names.length) {
-    const known = new Set(names)
-    const unexpected = given.find(name => !known.has(name))
-    throw invalidParameter(`Unexpected parameter :${unexpected}; the statement uses ${names.map(name => `:${name}`).join(', ')}.`)
+    values[i] = forms === undefined ? parameters[name] : inForm(parameters[name], forms[name], name)
   }
   return values
 }
@@ -251,7 +280,7 @@ export function scriptOf(script: Query, dialect: Dialect, place: Place): string 
   if (typeof script !== 'string' && !isSql(script)) {
     throw invalidParameter(`exec() expects a script as a string or a sql\`…\` template, got ${describeWrong(script)}.`)
   }
-  const flat = typeof script === 'string' ? { text: script, values: NONE } : flatten(script, dialect)
+  const flat = typeof script === 'string' ? { text: script, values: NONE } : flatScript(script, dialect)
   const { text } = flat
   if (flat.values.length > 0) {
     throw invalidParameter('exec() takes a template without values; use run() for one statement, or batch().', {
@@ -267,6 +296,11 @@ export function scriptOf(script: Query, dialect: Dialect, place: Place): string 
   }
   for (const effect of effects) admit(effect, place.kind === 'group' && statements === 1 ? ALONE : place, text)
   return text
+}
+
+function flatScript(script: Sql, dialect: Dialect): Pick<FlatSql, 'text' | 'values'> {
+  const { named } = script
+  return named === undefined ? flatten(script, dialect) : { text: textFor(named.source[dialect], named.parameters, dialect), values: NONE }
 }
 
 /**

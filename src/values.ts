@@ -3,10 +3,10 @@
  * refused on both, so that code which works on one works on the other.
  */
 import { isDate, isUint8Array } from 'node:util/types'
-import type { BoundValue, Dialect } from './adapter.ts'
+import type { BoundValue, Dialect, ExpressionTypes, Row } from './adapter.ts'
 import { DatabaseError, invalidParameter } from './errors.ts'
 import { isPlainObject, toJsonText } from './json.ts'
-import { isSql } from './sql.ts'
+import { isSql, type QuerySource } from './sql.ts'
 
 /** The parameters' names, in the order of their values; undefined where the statement uses `$1`. */
 interface Place {
@@ -116,6 +116,37 @@ function checkText(value: string, place: Place, i: number): void {
 function refuse(place: Place, i: number, problem: string): DatabaseError {
   return invalidParameter(`Parameter ${nameOf(place, i)} ${problem}.`)
 }
+
+/**
+ * Returns a parameter's value in the form in which a query of a SQL file sends it.
+ *
+ * @throws DatabaseError `invalid_parameter`
+ */
+export function inForm(value: unknown, form: NonNullable<QuerySource['parameters']>[string] | undefined, name: string): unknown {
+  switch (form) {
+    case 'json':
+      return value === null || value === undefined ? value : toJsonText(value, `Parameter :${name}`)
+    case 'list':
+      if (Array.isArray(value)) return `[${value.map(element => elementText(element, name)).join()}]`
+      throw wrongForm(name, 'an array', value)
+    case 'count':
+      // The databases disagree on what a negative LIMIT and NULL mean.
+      if (Number.isSafeInteger(value) && (value as number) >= 0) return value
+      throw wrongForm(name, 'an integer from 0, for LIMIT or OFFSET', value)
+    default:
+      return value
+  }
+}
+
+function elementText(element: unknown, name: string): string {
+  return typeof element === 'bigint' ? String(element) : toJsonText(element, `Parameter :${name}`)
+}
+
+function wrongForm(name: string, expected: string, value: unknown): DatabaseError {
+  const got = typeof value === 'number' || value === null ? value : typeof value
+  return invalidParameter(`Parameter :${name} expects ${expected}; got ${got}.`)
+}
+
 /** An integer as JavaScript's number where that is exact, else as BigInt. */
 export function toInteger(value: bigint): number | bigint {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value
@@ -162,4 +193,25 @@ export function parseTimestamp(text: string): Date | undefined {
     date.setTime(date.getTime() - (sign === '-' ? -offset : offset) * 1000)
   }
   return Number.isNaN(date.getTime()) ? undefined : date
+}
+
+/**
+ * Decodes the expressions of rows that came from SQLite. What a driver has decoded already stays as it is.
+ *
+ * @throws DatabaseError `data_corrupted` for a text that is no timestamp or no JSON
+ */
+export function decodeExpressions(rows: Row[], columns: ExpressionTypes): Row[] {
+  for (const [name, type] of Object.entries(columns)) for (const row of rows) row[name] = decodeExpression(row[name], name, type)
+  return rows
+}
+
+function decodeExpression(value: unknown, name: string, type: ExpressionTypes[string]): unknown {
+  if (type === 'boolean') return value === 1 ? true : value === 0 ? false : value
+  if (type === 'timestamp' && typeof value === 'number') return new Date(value)
+  if (typeof value !== 'string') return value
+  try {
+    const decoded = type === 'json' ? JSON.parse(value) : parseTimestamp(value)
+    if (decoded !== undefined) return decoded
+  } catch {}
+  throw new DatabaseError('data_corrupted', `Column "${name}" is a ${type}, but a row has a text in it that is none.`, { column: name })
 }
