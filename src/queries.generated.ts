@@ -3,18 +3,18 @@
 export const ownQueries = {
   addMigration: {
     call: 'run',
-    text: "INSERT INTO duolect_migrations (module, name, checksum, applied_on)\nVALUES (:module, :name, :checksum, :now)"
+    text: "INSERT INTO duolect_migrations(module, name, checksum, applied_on)\nVALUES (:module, :name, :checksum, :now)"
   },
   addSequence: {
     call: 'run',
     text: {
-      sqlite: "INSERT INTO sqlite_sequence (name, seq)\nSELECT :name, :largestId\nWHERE EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name)\n  AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = :name)"
+      sqlite: "INSERT INTO sqlite_sequence(name, seq)\nSELECT :name, :largestId\nWHERE EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name) AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = :name)"
     }
   },
   addValues: {
     call: 'all',
     text: {
-      postgres: "INSERT INTO kvs (key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries (key, value)\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\"\nON CONFLICT (key) DO NOTHING\nRETURNING key"
+      postgres: "INSERT INTO kvs(key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS\nFROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries(key, value)\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\" ON CONFLICT (key) DO NOTHING\nRETURNING key"
     }
   },
   countEnforcedForeignKeys: {
@@ -40,15 +40,21 @@ export const ownQueries = {
   createMigrationTable: {
     call: 'exec',
     text: {
-      sqlite: "CREATE TABLE IF NOT EXISTS duolect_migrations (\n  module TEXT NOT NULL,\n  name TEXT NOT NULL,\n  checksum TEXT,\n  applied_on TIMESTAMP NOT NULL,\n  PRIMARY KEY (module, name)\n);",
-      postgres: "SELECT pg_advisory_xact_lock(2018110551);\nCREATE TABLE IF NOT EXISTS duolect_migrations (\n  module TEXT NOT NULL,\n  name TEXT NOT NULL,\n  checksum TEXT,\n  applied_on TIMESTAMPTZ NOT NULL,\n  PRIMARY KEY (module, name)\n);"
+      sqlite: "CREATE TABLE IF NOT EXISTS duolect_migrations(\n  module TEXT NOT NULL,\n  name TEXT NOT NULL,\n  checksum TEXT,\n  applied_on TIMESTAMP NOT NULL,\n  PRIMARY KEY (module, name)\n);",
+      postgres: "SELECT pg_advisory_xact_lock(2018110551);\nCREATE TABLE IF NOT EXISTS duolect_migrations(\n  module TEXT NOT NULL,\n  name TEXT NOT NULL,\n  checksum TEXT,\n  applied_on TIMESTAMPTZ NOT NULL,\n  PRIMARY KEY (module, name)\n);"
     }
   },
   createTables: {
     call: 'exec',
     text: {
-      sqlite: "CREATE TABLE IF NOT EXISTS kvs (\n  key TEXT NOT NULL PRIMARY KEY,\n  value TEXT,\n  modified_on TIMESTAMP\n);\nCREATE TABLE IF NOT EXISTS users (\n  id TEXT NOT NULL PRIMARY KEY,\n  \"userId\" TEXT NOT NULL,\n  platform TEXT NOT NULL,\n  gender TEXT,\n  timezone REAL,\n  picture_url TEXT,\n  first_name TEXT,\n  last_name TEXT,\n  locale TEXT,\n  created_on TIMESTAMP NOT NULL\n);",
-      postgres: "SELECT pg_advisory_xact_lock(2018110551);\nCREATE TABLE IF NOT EXISTS kvs (\n  key TEXT COLLATE \"C\" NOT NULL PRIMARY KEY,\n  value TEXT,\n  modified_on TIMESTAMPTZ\n);\nCREATE TABLE IF NOT EXISTS users (\n  id TEXT NOT NULL PRIMARY KEY,\n  \"userId\" TEXT NOT NULL,\n  platform TEXT NOT NULL,\n  gender TEXT,\n  timezone DOUBLE PRECISION,\n  picture_url TEXT,\n  first_name TEXT,\n  last_name TEXT,\n  locale TEXT,\n  created_on TIMESTAMPTZ NOT NULL\n);"
+      sqlite: "CREATE TABLE IF NOT EXISTS kvs(\n  key TEXT NOT NULL PRIMARY KEY,\n  value TEXT,\n  modified_on TIMESTAMP\n);\nCREATE TABLE IF NOT EXISTS users(\n  id TEXT NOT NULL PRIMARY KEY,\n  \"userId\" TEXT NOT NULL,\n  platform TEXT NOT NULL,\n  gender TEXT,\n  timezone REAL,\n  picture_url TEXT,\n  first_name TEXT,\n  last_name TEXT,\n  locale TEXT,\n  created_on TIMESTAMP NOT NULL\n);",
+      postgres: "SELECT pg_advisory_xact_lock(2018110551);\nCREATE TABLE IF NOT EXISTS kvs(\n  key TEXT COLLATE \"C\" NOT NULL PRIMARY KEY,\n  value TEXT,\n  modified_on TIMESTAMPTZ\n);\nCREATE TABLE IF NOT EXISTS users(\n  id TEXT NOT NULL PRIMARY KEY,\n  \"userId\" TEXT NOT NULL,\n  platform TEXT NOT NULL,\n  gender TEXT,\n  timezone DOUBLE PRECISION,\n  picture_url TEXT,\n  first_name TEXT,\n  last_name TEXT,\n  locale TEXT,\n  created_on TIMESTAMPTZ NOT NULL\n);"
+    }
+  },
+  deletePrefix: {
+    call: 'run',
+    text: {
+      sqlite: "DELETE FROM kvs\nWHERE key >= :prefix AND (:end IS NULL OR key < :end)"
     }
   },
   deleteValues: {
@@ -66,7 +72,7 @@ export const ownQueries = {
   findAndLockValues: {
     call: 'all',
     text: {
-      postgres: "SELECT key, value\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))\n  AND (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\"\nFOR UPDATE"
+      postgres: "SELECT key, value\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON))) AND (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\" FOR UPDATE"
     }
   },
   findDanglingRows: {
@@ -90,7 +96,7 @@ export const ownQueries = {
   findLockedKeys: {
     call: 'all',
     text: {
-      postgres: "WITH unlocked AS (\n  SELECT key\n  FROM kvs\n  WHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON)))\n  FOR UPDATE SKIP LOCKED\n)\nSELECT key\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON))) AND key NOT IN (SELECT key FROM unlocked)"
+      postgres: "WITH unlocked AS (SELECT key FROM kvs WHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON))) FOR UPDATE SKIP LOCKED)\nSELECT key\nFROM kvs\nWHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON))) AND key NOT IN (SELECT key FROM unlocked)"
     }
   },
   findMigrations: {
@@ -124,14 +130,14 @@ export const ownQueries = {
     call: 'all',
     text: {
       sqlite: "SELECT key\nFROM kvs\nWHERE key > :after AND key >= :prefix AND (:end IS NULL OR key < :end)\nORDER BY key\nLIMIT :limit",
-      postgres: "SELECT key\nFROM kvs\nWHERE key COLLATE \"C\" > :after AND key COLLATE \"C\" >= :prefix\n  AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)\nORDER BY key COLLATE \"C\"\nLIMIT :limit"
+      postgres: "SELECT key\nFROM kvs\nWHERE key COLLATE \"C\" > :after AND key COLLATE \"C\" >= :prefix AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)\nORDER BY key COLLATE \"C\"\nLIMIT CAST(:limit AS BIGINT)"
     }
   },
   listValues: {
     call: 'all',
     text: {
       sqlite: "SELECT key, value, modified_on AS \"modifiedOn\"\nFROM kvs\nWHERE key > :after AND key >= :prefix AND (:end IS NULL OR key < :end)\nORDER BY key\nLIMIT :limit",
-      postgres: "SELECT key, value, modified_on AS \"modifiedOn\"\nFROM kvs\nWHERE key COLLATE \"C\" > :after AND key COLLATE \"C\" >= :prefix\n  AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)\nORDER BY key COLLATE \"C\"\nLIMIT :limit"
+      postgres: "SELECT key, value, modified_on AS \"modifiedOn\"\nFROM kvs\nWHERE key COLLATE \"C\" > :after AND key COLLATE \"C\" >= :prefix AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)\nORDER BY key COLLATE \"C\"\nLIMIT CAST(:limit AS BIGINT)"
     }
   },
   lockMigrations: {
@@ -143,49 +149,53 @@ export const ownQueries = {
   moveSequence: {
     call: 'run',
     text: {
-      sqlite: "UPDATE sqlite_sequence SET seq = max(seq, :largestId)\nWHERE name = :name"
+      sqlite: "UPDATE sqlite_sequence\nSET seq = max(seq, :largestId)\nWHERE name = :name"
+    }
+  },
+  putLoneValue: {
+    call: 'run',
+    text: {
+      postgres: "INSERT INTO kvs(key, value, modified_on)\nSELECT :key, :value, :now\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ON CONFLICT (key) DO UPDATE SET value = excluded.value, modified_on = excluded.modified_on"
     }
   },
   putValue: {
     call: 'run',
     text: {
-      sqlite: "INSERT INTO kvs (key, value, modified_on)\nVALUES (:key, :value, :now)\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on",
-      postgres: "INSERT INTO kvs (key, value, modified_on)\nSELECT :key, :value, :now\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
+      sqlite: "INSERT INTO kvs(key, value, modified_on)\nVALUES (:key, :value, :now) ON CONFLICT (key) DO UPDATE SET value = excluded.value, modified_on = excluded.modified_on"
     }
   },
   putValues: {
     call: 'run',
     text: {
-      postgres: "INSERT INTO kvs (key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries (key, value)\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\"\nON CONFLICT (key) DO UPDATE SET\n  value = excluded.value,\n  modified_on = excluded.modified_on"
+      postgres: "INSERT INTO kvs(key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS\nFROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries(key, value)\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\" ON CONFLICT (key) DO UPDATE SET value = excluded.value, modified_on = excluded.modified_on"
     }
   },
   removeOldValues: {
     call: 'all',
     text: {
-      postgres: "DELETE FROM kvs\nUSING (\n  SELECT key, old\n  FROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:olds::JSON)) AS arrays (key, old)\n  WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\n  ORDER BY key COLLATE \"C\"\n) AS entries\nWHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old\nRETURNING kvs.key"
+      postgres: "DELETE FROM kvs USING (SELECT key, old FROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:olds::JSON)) AS arrays(key, old) WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ORDER BY key COLLATE \"C\") AS entries\nWHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old\nRETURNING kvs.key"
     }
   },
   removePrefix: {
     call: 'run',
     text: {
-      sqlite: "DELETE FROM kvs\nWHERE key >= :prefix AND (:end IS NULL OR key < :end)",
-      postgres: "DELETE FROM kvs\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\n  AND key COLLATE \"C\" >= :prefix AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)"
+      postgres: "DELETE FROM kvs\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL AND key COLLATE \"C\" >= :prefix AND (CAST(:end AS TEXT) IS NULL OR key COLLATE \"C\" < :end)"
     }
   },
   removeValues: {
     call: 'all',
     text: {
-      postgres: "DELETE FROM kvs\nUSING (\n  SELECT key\n  FROM json_array_elements_text(:keys::JSON) AS key\n  WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\n  ORDER BY key COLLATE \"C\"\n) AS entries\nWHERE kvs.key = entries.key\nRETURNING kvs.key"
+      postgres: "DELETE FROM kvs USING (SELECT key FROM json_array_elements_text(:keys::JSON) AS key WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ORDER BY key COLLATE \"C\") AS entries\nWHERE kvs.key = entries.key\nRETURNING kvs.key"
     }
   },
   saveUser: {
     call: 'one',
-    text: "INSERT INTO users (\n  id, \"userId\", platform, gender, timezone, picture_url, first_name, last_name, locale, created_on\n)\nVALUES (\n  :id, :userId, :platform, :gender, :timezone, :picture_url, :first_name, :last_name, :locale, :now\n)\nON CONFLICT (id) DO UPDATE SET\n  gender = CASE WHEN :gives_gender THEN excluded.gender ELSE users.gender END,\n  timezone = CASE WHEN :gives_timezone THEN excluded.timezone ELSE users.timezone END,\n  picture_url = CASE WHEN :gives_picture_url THEN excluded.picture_url ELSE users.picture_url END,\n  first_name = CASE WHEN :gives_first_name THEN excluded.first_name ELSE users.first_name END,\n  last_name = CASE WHEN :gives_last_name THEN excluded.last_name ELSE users.last_name END,\n  locale = CASE WHEN :gives_locale THEN excluded.locale ELSE users.locale END\nRETURNING id, \"userId\", platform, gender, timezone, picture_url, first_name, last_name, locale, created_on"
+    text: "INSERT INTO users(id, \"userId\", platform, gender, timezone, picture_url, first_name, last_name, locale, created_on)\nVALUES (:id, :userId, :platform, :gender, :timezone, :picture_url, :first_name, :last_name, :locale, :now) ON CONFLICT (id) DO UPDATE SET gender = CASE WHEN :gives_gender THEN excluded.gender ELSE users.gender END, timezone = CASE WHEN :gives_timezone THEN excluded.timezone ELSE users.timezone END, picture_url = CASE WHEN :gives_picture_url THEN excluded.picture_url ELSE users.picture_url END, first_name = CASE WHEN :gives_first_name THEN excluded.first_name ELSE users.first_name END, last_name = CASE WHEN :gives_last_name THEN excluded.last_name ELSE users.last_name END, locale = CASE WHEN :gives_locale THEN excluded.locale ELSE users.locale END\nRETURNING id, \"userId\", platform, gender, timezone, picture_url, first_name, last_name, locale, created_on"
   },
   swapValues: {
     call: 'all',
     text: {
-      postgres: "UPDATE kvs SET\n  value = entries.value,\n  modified_on = :now\nFROM (\n  SELECT key, old, value\n  FROM ROWS FROM (\n    json_array_elements_text(:keys::JSON),\n    json_array_elements_text(:olds::JSON),\n    json_array_elements_text(:values::JSON)\n  ) AS arrays (key, old, value)\n  WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\n  ORDER BY key COLLATE \"C\"\n) AS entries\nWHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old\nRETURNING kvs.key"
+      postgres: "UPDATE kvs\nSET value = entries.value, modified_on = :now\nFROM (SELECT key, old, value FROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:olds::JSON), json_array_elements_text(:values::JSON)) AS arrays(key, old, value) WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ORDER BY key COLLATE \"C\") AS entries\nWHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old\nRETURNING kvs.key"
     }
   }
 } as const

@@ -28,7 +28,7 @@ SELECT key
 FROM kvs
 WHERE key = ANY (ARRAY(SELECT json_array_elements_text(:keys::JSON))) AND key NOT IN (SELECT key FROM unlocked);
 
--- name: putValue :run
+-- name: putLoneValue :run
 -- Stores one value, whatever was there.
 INSERT INTO kvs (key, value, modified_on)
 SELECT :key, :value, :now

@@ -14,7 +14,7 @@ WHERE key IN (SELECT value FROM json_each(:keys));
 DELETE FROM kvs
 WHERE key IN (SELECT value FROM json_each(:keys));
 
--- name: removePrefix :run
+-- name: deletePrefix :run
 DELETE FROM kvs
 WHERE key >= :prefix AND (:end IS NULL OR key < :end);
 

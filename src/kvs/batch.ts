@@ -6,13 +6,13 @@
  * | the calls on a key                          | Postgres                        | SQLite                        |
  * |---------------------------------------------|---------------------------------|-------------------------------|
  * | only read                                   | `findValues`                    | `findValues`                  |
- * | begin with a whole value                    | `putValues`                     | one transaction that has the  |
+ * | begin with a whole value                    | `putValues`, `putLoneValue`     | one transaction that has the  |
  * | depend on the old value, key is absent      | `findValues`, then `addValues`  | write lock: `findValues`,     |
  * | depend on the old value, key exists         | `findValues`, then `swapValues` | then `putValue` for each key, |
  * | depend on the old value, and remove the key | `findValues`, `removeOldValues` | and `deleteValues`            |
  * | remove the key                              | `removeValues`                  |                               |
  * | `setMany`, `deleteMany`: all or none        | one of these alone              | a transaction of its own      |
- * | `clear`                                     | `removePrefix`                  | `removePrefix`                |
+ * | `clear`                                     | `removePrefix`                  | `deletePrefix`                |
  *
  * On Postgres each of these is one statement for all keys of its kind, atomic for each key, and it compares with the
  * old value. On SQLite the lock of the transaction keeps others out, and one prepared statement for each key is three
@@ -206,8 +206,10 @@ export class Batch {
   clear(prefix: string, end: string | null): Promise<number> {
     const keys = [...new Set([...this.#busy.keys(), ...this.#waiting.keys()])].filter(key => key.startsWith(prefix))
     const remove = async (wait: string) => {
-      const parameters = { prefix, end, ...(this.#canCompare && { wait }) }
-      return (await callQuery(this.#runner, 'removePrefix', parameters)).changes
+      const result = this.#canCompare
+        ? callQuery(this.#runner, 'removePrefix', { prefix, end, wait })
+        : callQuery(this.#runner, 'deletePrefix', { prefix, end })
+      return (await result).changes
     }
     return this.#addGroup(keys, remove, prefix)
   }
@@ -552,7 +554,7 @@ export class Batch {
       switch (kind) {
         case 'put':
           // A single key needs no arrays.
-          if (changes.length === 1) await callQuery(runner, 'putValue', { key: keys[0], value: values[0], now, wait: common.wait })
+          if (changes.length === 1) await callQuery(runner, 'putLoneValue', { key: keys[0], value: values[0], now, wait: common.wait })
           else await callQuery(runner, 'putValues', { ...common, values, now })
           return new Set(keys)
         case 'add':
