@@ -38,7 +38,7 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
   ['values.ts', ['adapter.ts', 'errors.ts', 'json.ts', 'sql.ts']],
   ['session-state.ts', ['adapter.ts', 'errors.ts', 'lexer.ts']],
   ['statement.ts', ['adapter.ts', 'cache.ts', 'errors.ts', 'lexer.ts', 'session-state.ts', 'sql.ts', 'values.ts']],
-  ['execute.ts', ['adapter.ts', 'errors.ts', 'tracing.ts']],
+  ['execute.ts', ['adapter.ts', 'errors.ts', 'tracing.ts', 'values.ts']],
   ['queries.ts', ['adapter.ts', 'execute.ts', 'queries.generated.ts', 'statement.ts']],
   ['kvs/', [...ON_ADAPTER, 'json.ts', 'kvs/']],
   ['users.ts', [...ON_ADAPTER, 'nearest.ts']],
@@ -68,7 +68,6 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
       'users.ts'
     ]
   ],
-  ['cli.ts', ['queries.ts']],
   ['testing.ts', [ANYTHING]],
   ['files/', ['adapter.ts', 'lexer.ts', 'nearest.ts', 'sql.ts', 'files/']],
   ['tools/', [ANYTHING]]

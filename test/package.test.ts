@@ -65,6 +65,15 @@ describe('The package', () => {
       assert.ok(files.includes(`package/${file}`), file)
   })
 
+  test('has its command line apart from what a program loads', () => {
+    const folder = project('cli', [])
+    const dist = join(folder, 'node_modules', 'duolect', 'dist')
+    const { status, stdout } = spawnSync(process.execPath, [join(dist, 'tools', 'cli.js'), 'schema', '--sqlite'], { encoding: 'utf8' })
+    assert.equal(status, 0)
+    assert.match(stdout, /^CREATE TABLE IF NOT EXISTS kvs/)
+    assert.doesNotMatch(readFileSync(join(dist, 'index.js'), 'utf8'), /src\/tools|src\/files/)
+  })
+
   test('works from JavaScript with SQLite alone', () => {
     const folder = project('sqlite', ['better-sqlite3'])
     assert.deepEqual(run(folder, USE, { DATABASE: '', DATA_DIR: '' }), { status: 0, output: RESULT })

@@ -1,7 +1,7 @@
 /** A role that may not create tables, on a schema that was prepared with what the command prints; and the command. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, test } from 'node:test'
@@ -11,6 +11,7 @@ import { failsWith } from './support/databases.ts'
 
 const root = join(import.meta.dirname, '..')
 const url = process.env.TEST_PG_URL as string
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
 const name = `privileges_${process.pid}_${Date.now().toString(36)}`
 const role = `${name}_role`
 
@@ -234,26 +235,35 @@ describe('The command', () => {
     assert.deepEqual({ status, stderr, isSame: stdout === script }, { status: 0, stderr: '', isSame: true })
   })
 
-  for (const parameters of [[], ['--help']]) {
-    test(`shows its usage with ${parameters.join(' ') || 'nothing'}, and ends with 0`, () => {
+  for (const parameters of [['--help'], ['-h'], ['schema', '--help']]) {
+    test(`shows its usage with ${parameters.join(' ')}, and ends with 0`, () => {
       const { status, stdout, stderr } = command(...parameters)
       assert.deepEqual({ status, stderr }, { status: 0, stderr: '' })
-      assert.match(stdout, /^Usage: duolect schema --postgres \| --sqlite\n/)
+      assert.match(stdout, /^Usage: duolect <command>/)
     })
   }
 
-  for (const parameters of [
-    ['schema'],
-    ['schema', '--mysql'],
-    ['schema', '--postgres', '--sqlite'],
-    ['schema', '--Postgres'],
-    ['migrate'],
-    ['--version2']
-  ]) {
-    test(`refuses "${parameters.join(' ')}" with its usage on stderr, and ends with 2`, () => {
+  for (const parameter of ['--version', '-v']) {
+    test(`shows its version with ${parameter}`, () => {
+      const { status, stdout } = command(parameter)
+      assert.deepEqual({ status, stdout }, { status: 0, stdout: `${version}\n` })
+    })
+  }
+
+  for (const [parameters, message] of [
+    [[], /^Expected a command/],
+    [['schema'], /^schema takes --postgres or --sqlite/],
+    [['schema', '--mysql'], /'--mysql'/],
+    [['schema', '--postgres', '--sqlite'], /^schema takes --postgres or --sqlite/],
+    [['schema', '--Postgres'], /'--Postgres'/],
+    [['shema'], /^There is no command "shema"; did you mean "schema"\?/],
+    [['--version2'], /^There is no command "--version2"/]
+  ] as const) {
+    test(`refuses "${parameters.join(' ')}" with the reason on stderr, and ends with 2`, () => {
       const { status, stdout, stderr } = command(...parameters)
       assert.deepEqual({ status, stdout }, { status: 2, stdout: '' })
-      assert.match(stderr, /^Usage: duolect schema --postgres \| --sqlite\n/m)
+      assert.match(stderr, message)
+      assert.match(stderr, /npx duolect --help/)
     })
   }
 })

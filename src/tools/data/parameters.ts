@@ -1,0 +1,93 @@
+/** Generates the parameters of queries: from their types, the rows, and the query's own literals. Pure. */
+import type { TypeWord } from '../../files/types.ts'
+import type { Literals } from './literals.ts'
+import { Deck, Random } from './random.ts'
+import type { DataRows } from './rows.ts'
+import type { Schema } from './schema.ts'
+import { type DataValue, valuesFor } from './values.ts'
+
+/** A parameter to be given values. */
+export interface ParameterPlan {
+  readonly name: string
+  readonly type: TypeWord
+  readonly isList: boolean
+  /** True for a whole LIMIT or OFFSET. */
+  readonly isCount: boolean
+  /** True if NULL is one of the values. */
+  readonly isNullable: boolean
+}
+
+export type ParameterSet = Readonly<Record<string, DataValue>>
+
+/** Generates sets of parameters for one query on one set of rows. */
+export function generateParameters(
+  plans: readonly ParameterPlan[],
+  { rows, fresh }: { readonly rows: DataRows; readonly fresh: DataRows },
+  schema: Schema,
+  literals: Literals,
+  count: number,
+  seed: string
+): ParameterSet[] {
+  if (plans.length === 0) return [{}]
+  const random = new Random(seed)
+  const decks = plans.map(plan => new Deck(candidatesFor(plan, rows, schema, literals, random), random))
+  // Values of one row belong together: WHERE id = :id AND author = :author; INSERT.
+  const fromRows = [rowParameters(plans, fresh, random), rowParameters(plans, rows, random)]
+  return Array.from({ length: count }, (_, i) => {
+    const set = Object.fromEntries(plans.map((plan, p) => [plan.name, decks[p]?.deal() ?? null]))
+    const known = fromRows[i % 3] ?? []
+    return known.length > 0 ? { ...set, ...random.pick(known) } : set
+  })
+}
+
+const COUNTS = [0, 1, 2, 5, 1000]
+
+function candidatesFor(plan: ParameterPlan, rows: DataRows, schema: Schema, literals: Literals, random: Random): DataValue[] {
+  if (plan.isCount) return COUNTS
+  const ofRows = random.shuffle(valuesOfRows(plan, rows, schema)).slice(0, 12)
+  const general = valuesFor({ type: plan.type, typeName: plan.type }, literals)
+  // Half of the rows, so that conditions hold, and half of the edges.
+  const values = [...ofRows, ...random.shuffle(general).slice(0, Math.max(6, ofRows.length))]
+  if (plan.isList) {
+    const known = values.filter(value => value !== null)
+    return [[], known.slice(0, 1), known.slice(0, 3), known, random.shuffle(known).slice(0, 5)]
+  }
+  return plan.isNullable ? [...values, null, null] : values
+}
+
+/** Values of columns of the parameter's type; of those whose name is alike alone, where there are any. */
+function valuesOfRows({ name, type }: ParameterPlan, rows: DataRows, { tables }: Schema): DataValue[] {
+  const found = tables.flatMap(table =>
+    table.columns.filter(column => column.type === type || (isInteger(column.type) && isInteger(type))).map(column => ({ table, column }))
+  )
+  const alike = found.filter(({ column }) => simple(column.name) === simple(name))
+  const chosen = alike.length > 0 ? alike : found
+  return chosen
+    .flatMap(({ table, column }) => (rows.get(table.name) ?? []).map(row => row[column.name] ?? null))
+    .filter(value => value !== null)
+}
+
+function isInteger(type: TypeWord | undefined): boolean {
+  return type === 'integer' || type === 'bigint'
+}
+
+/** `authorId` and `author_id` are alike. */
+function simple(name: string): string {
+  return name.replaceAll('_', '').toLowerCase()
+}
+
+/** For each row of a table, the parameters that are named like its columns. */
+function rowParameters(plans: readonly ParameterPlan[], rows: DataRows, random: Random): ParameterSet[] {
+  const sets: ParameterSet[] = []
+  for (const tableRows of rows.values()) {
+    for (const row of random.shuffle(tableRows).slice(0, 8)) {
+      const entries = plans.flatMap(({ name, isList, isCount }) => {
+        const column = Object.keys(row).find(column => simple(column) === simple(name))
+        const value = column === undefined ? undefined : row[column]
+        return isList || isCount || value === undefined || value === null ? [] : [[name, value] as const]
+      })
+      if (entries.length > 0) sets.push(Object.fromEntries(entries))
+    }
+  }
+  return sets
+}
