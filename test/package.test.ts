@@ -58,7 +58,7 @@ describe('The package', () => {
     const files = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n')
     const others = files.filter(
       file =>
-        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/\w+\.md|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)
+        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/[\w-]+\.md|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)
     )
     assert.deepEqual(others, [])
     for (const file of ['dist/index.js', 'dist/index.d.ts', 'README.md', 'CHANGELOG.md', 'LICENSE'])

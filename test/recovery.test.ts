@@ -151,15 +151,20 @@ describe('A backend that is terminated', () => {
     })
   }
 
-  test('under a batch whose columns are not known yet is a failure that can be repeated, since COMMIT was not sent', async () => {
-    await withMarks('killed_batch', async admin => {
-      const db = open(`${url}?application_name=batches`)
-      const failure = db.all('INSERT INTO killed_batch SELECT 1 FROM pg_sleep(20) RETURNING n').catch(error => error)
-      await terminate(admin, await pidsOf(admin, 'batches', "query LIKE '%pg_sleep(20)%'"))
-      const { code, isRetryable } = await settlesWithin(1000, failure)
-      assert.deepEqual([code, isRetryable], ['connection_failure', true])
+  for (const [title, returned, expected] of [
+    ['that waits for its columns before COMMIT is a failure that can be repeated', '*', ['connection_failure', true]],
+    ['that commits by itself may have taken effect', 'n', ['commit_unknown', false]]
+  ] as const) {
+    test(`under a write with RETURNING ${title}`, async () => {
+      await withMarks('killed_write', async admin => {
+        const db = open(`${url}?application_name=writes`)
+        const failure = db.all(`INSERT INTO killed_write SELECT 1 FROM pg_sleep(20) RETURNING ${returned}`).catch(error => error)
+        await terminate(admin, await pidsOf(admin, 'writes', "query LIKE '%pg_sleep(20)%'"))
+        const { code, isRetryable } = await settlesWithin(1000, failure)
+        assert.deepEqual([code, isRetryable], expected)
+      })
     })
-  })
+  }
 
   test('inside a savepoint fails the whole transaction', async () => {
     await withMarks('killed_savepoint', async admin => {

@@ -541,6 +541,8 @@ export class Connection {
     try {
       if (settings.channelBinding === 'require') connection.#requireChannelBinding()
       await connection.#client.connect()
+      // A server that lets in without a password says so and that it is ready in one packet.
+      if (connection.#isLost) throw connection.#reason
       connection.#guardReading()
       connection.#reportedFirst = new Map(connection.#reported)
       assertSettings(connection.#reported, settings)

@@ -279,6 +279,12 @@ class KnownColumns {
     return statements.every(({ text }) => this.#traitsOf(text).effect === 'reads')
   }
 
+  /** True if a statement only reads, as far as its text tells; functions that it calls may write. */
+  isQuery({ text }: BoundStatement): boolean {
+    const { effect } = this.#traitsOf(text)
+    return effect === 'reads' || effect === 'calls'
+  }
+
   /** True if a statement writes and returns rows. */
   writes({ text }: BoundStatement): boolean {
     return this.#traitsOf(text).effect === 'writes'
@@ -387,7 +393,8 @@ class PostgresDriver implements Adapter {
   async query(statement: BoundStatement): Promise<Row[]> {
     // A write whose result may be refused for its columns must not commit by itself.
     if (this.#columns.isUnknownWrite(statement)) return (await this.batch([statement]))[0] as Row[]
-    return rowsOf(await this.#statement(statement))
+    const answer = this.#statement(statement)
+    return rowsOf(await (this.#columns.isQuery(statement) ? answer : answer.catch(explainLostCommit)))
   }
 
   async execute(statement: BoundStatement): Promise<RunResult> {
