@@ -59,7 +59,7 @@ interface NativeClient {
 export type NativeConstructor = new (config: Record<string, unknown>) => NativeClient
 
 /** What of a client's configuration is looked at again. */
-interface ClientConfig {
+export interface ClientConfig {
   readonly host: string
   readonly port: number
   readonly ssl: false | Record<string, unknown>
@@ -69,7 +69,7 @@ interface ClientConfig {
 // How to connect ------------------------------------------------------------------------------------------------
 
 /** What a client of `pg` is made with. Each setting is given, since `pg` would else look at PGHOST and its like. */
-async function clientConfig(settings: PostgresSettings, { host, port }: Host): Promise<ClientConfig> {
+export async function clientConfig(settings: PostgresSettings, { host, port }: Host): Promise<ClientConfig> {
   const { user, password, database, applicationName, timeouts } = settings
   return {
     host,
