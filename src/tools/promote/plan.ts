@@ -145,7 +145,10 @@ class Planner {
   readonly #existing: ReadonlyMap<string, TargetTable>
   readonly #content: Content
   readonly #options: PlanOptions
+  /** Names of tables, indexes and sequences, which share one space. */
   readonly #names: Names
+  /** Names of each table's constraints. SQLite lets two of them have one name. */
+  readonly #constraints = new Map<SourceTable, Names>()
   readonly #notes: string[] = []
   readonly #refusals: string[] = []
   readonly #unmovable: Unmovable[] = []
@@ -309,11 +312,17 @@ class Planner {
       trials,
       checks,
       makings: [...keys, ...indexes],
-      foreignKeys: isOwn ? table.foreignKeys.flatMap((key, i) => this.#foreignKey(table, target, key, i)) : [],
+      foreignKeys: isOwn ? table.foreignKeys.flatMap(key => this.#foreignKey(table, target, key)) : [],
       unique: this.#uniques(table, existing, final),
       indexed: this.#indexed(table, final),
       idColumn: final.find(column => column.source.name === table.idColumn)?.target
     }
+  }
+
+  #constraintNames(table: SourceTable): Names {
+    const names = this.#constraints.get(table) ?? new Names([])
+    this.#constraints.set(table, names)
+    return names
   }
 
   #qualify(name: string): string {
@@ -346,8 +355,9 @@ class Planner {
       }
       const condition = this.#translate(item, () => translateCondition(check.expression, this.#finder(table)))
       if (condition === undefined) continue
-      const clause = `${check.name === undefined ? '' : `CONSTRAINT ${quoteName(check.name)} `}CHECK (${condition})`
-      const trial = { ...item, statement: `ALTER TABLE ${this.#qualify(target)} ADD ${clause}`, target: check.name ?? '' }
+      const name = this.#constraintNames(table).take(check.name ?? [target, ...(check.column === undefined ? [] : [foldName(check.column)]), 'check'].join('_'))
+      const clause = `CONSTRAINT ${quoteName(name)} CHECK (${condition})`
+      const trial = { ...item, statement: `ALTER TABLE ${this.#qualify(target)} ADD ${clause}`, target: name }
       if (this.#keep(trial) === undefined) continue
       trials.push(trial)
       checks.push(check.expression)
@@ -463,7 +473,7 @@ class Planner {
     return this.#made({ ...item, target: name, statement })
   }
 
-  #foreignKey(table: SourceTable, target: string, key: SourceForeignKey, i: number): Making[] {
+  #foreignKey(table: SourceTable, target: string, key: SourceForeignKey): Making[] {
     const columns = this.#columns.get(foldName(table.name)) ?? []
     const parent = this.#schema.tables.find(({ name }) => sameName(name, key.parent))
     const item = {
@@ -479,7 +489,7 @@ class Planner {
     const list = (names: readonly string[], all: readonly PlanColumn[]) =>
       names.map(name => quoteName(all.find(({ source }) => sameName(source.name, name))?.target ?? name)).join(', ')
     const ofParent = this.#columns.get(foldName(parent.name)) ?? []
-    const name = shortName(key.name ?? `${target}_${key.columns.map(foldName).join('_')}_fkey${i === 0 ? '' : i + 1}`)
+    const name = this.#constraintNames(table).take(key.name ?? `${target}_${key.columns.map(foldName).join('_')}_fkey`)
     const actions = [
       ...(key.onUpdate === 'NO ACTION' ? [] : [`ON UPDATE ${key.onUpdate}`]),
       ...(key.onDelete === 'NO ACTION' ? [] : [`ON DELETE ${key.onDelete}`]),
@@ -536,10 +546,6 @@ function requiredBy(table: SourceTable, column: SourceColumn, isNotNullOnTarget:
   if (column.name === table.idColumn) return undefined
   if (table.key.some(term => term.column === column.name)) return 'a key'
   return column.isNotNull || isNotNullOnTarget ? 'NOT NULL' : undefined
-}
-
-function shortName(name: string): string {
-  return new Names([]).take(name)
 }
 
 /** True if values that differ in SQLite differ on Postgres, too. */

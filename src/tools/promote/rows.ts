@@ -190,6 +190,7 @@ export class Lines {
       const checksum = createHash('md5')
       let isBig = false
       for (const piece of this.#bigPieces(file, column, key)) {
+        if (isCopied && !isBig && !column.kind.isText) yield Buffer.from('\\\\x')
         isBig = true
         checksum.update(piece)
         if (isCopied) yield* column.kind.isText ? [escapedBytes(piece)] : hexadecimal(piece)
