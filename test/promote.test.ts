@@ -10,7 +10,10 @@ const { file, target, query } = workshop()
 /** Tables of the file with an id of their own, and the id that SQLite gives next. */
 function nextIds(path: string): Map<string, bigint> {
   const database = new Database(path)
-  const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%INTEGER PRIMARY KEY%' AND sql NOT LIKE '%KEY DESC%'").pluck().all() as string[]
+  const tables = database
+    .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%INTEGER PRIMARY KEY%' AND sql NOT LIKE '%KEY DESC%'")
+    .pluck()
+    .all() as string[]
   const ids = new Map<string, bigint>()
   database.exec('BEGIN')
   database.pragma('foreign_keys = OFF')
@@ -44,7 +47,10 @@ describe('A file of awkward tables', () => {
     for (const [table, id] of expected) {
       const name = table === 'MixedCase' ? 'mixedcase' : table
       const column = table === 'Quoted Table' ? '"Id"' : /^c{63}$/m.test(table) ? table : 'id'
-      const [[sequence] = []] = await query(url, `SELECT pg_get_serial_sequence('"${name}"', (SELECT attname FROM pg_attribute WHERE attrelid = '"${name}"'::regclass AND attidentity <> ''))`)
+      const [[sequence] = []] = await query(
+        url,
+        `SELECT pg_get_serial_sequence('"${name}"', (SELECT attname FROM pg_attribute WHERE attrelid = '"${name}"'::regclass AND attidentity <> ''))`
+      )
       const [[next] = []] = await query(url, `SELECT nextval('${sequence}')`)
       assert.equal(String(next), String(id), `${table}.${column}`)
     }
@@ -61,7 +67,10 @@ describe('Keys and indexes', () => {
     )
     const url = await target()
     assert.equal((await promote(path, url)).status, 0)
-    const found = await query(url, "SELECT regexp_replace(indexdef, '^.* ON [^.]*\\.', '') FROM pg_indexes WHERE tablename = 'notes' AND schemaname = current_schema() ORDER BY 1")
+    const found = await query(
+      url,
+      "SELECT regexp_replace(indexdef, '^.* ON [^.]*\\.', '') FROM pg_indexes WHERE tablename = 'notes' AND schemaname = current_schema() ORDER BY 1"
+    )
     assert.deepEqual(found.flat(), [
       'notes USING btree (((n / NULLIF(2, 0))))',
       'notes USING btree (author, n)',
@@ -77,14 +86,22 @@ describe('Keys and indexes', () => {
     )
     const url = await target()
     await promote(path, url, '--keep-open')
-    await query(url, 'ALTER TABLE notes DROP CONSTRAINT notes_parent_fkey; DROP INDEX by_parent; ALTER TABLE notes DROP CONSTRAINT notes_pkey')
+    await query(
+      url,
+      'ALTER TABLE notes DROP CONSTRAINT notes_parent_fkey; DROP INDEX by_parent; ALTER TABLE notes DROP CONSTRAINT notes_pkey'
+    )
     assert.equal((await promote(path, url, '--keep-open')).status, 0)
-    const found = await query(url, "SELECT conname FROM pg_constraint WHERE conrelid = 'notes'::regclass AND contype <> 'n' UNION ALL SELECT indexname FROM pg_indexes WHERE tablename = 'notes' AND schemaname = current_schema() ORDER BY 1")
+    const found = await query(
+      url,
+      "SELECT conname FROM pg_constraint WHERE conrelid = 'notes'::regclass AND contype <> 'n' UNION ALL SELECT indexname FROM pg_indexes WHERE tablename = 'notes' AND schemaname = current_schema() ORDER BY 1"
+    )
     assert.deepEqual(found.flat(), ['by_parent', 'notes_parent_fkey', 'notes_pkey', 'notes_pkey'])
   })
 
   test('a foreign key that rows break is made for new rows alone, with a note', async () => {
-    const path = file('PRAGMA foreign_keys = OFF; CREATE TABLE parents (id INTEGER PRIMARY KEY); CREATE TABLE notes (parent INTEGER REFERENCES parents); INSERT INTO notes VALUES (9)')
+    const path = file(
+      'PRAGMA foreign_keys = OFF; CREATE TABLE parents (id INTEGER PRIMARY KEY); CREATE TABLE notes (parent INTEGER REFERENCES parents); INSERT INTO notes VALUES (9)'
+    )
     const url = await target()
     const { status, output } = await promote(path, url)
     assert.equal(status, 0)
@@ -102,14 +119,17 @@ describe('Running it again', () => {
 
   /** better-sqlite3 has no generate_series. */
   function series(script: string): string {
-    return script.replace(/FROM generate_series\(1, (\d+)\)/g, (_, n) => `FROM (WITH RECURSIVE s (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM s WHERE value < ${n}) SELECT value FROM s)`)
+    return script.replace(
+      /FROM generate_series\(1, (\d+)\)/g,
+      (_, n) => `FROM (WITH RECURSIVE s (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM s WHERE value < ${n}) SELECT value FROM s)`
+    )
   }
 
   test('copies only the ranges of changed rows', async () => {
     const path = file(series(rows(20_000)))
     const url = await target()
     await promote(path, url, '--keep-open')
-    inFile(path, 'UPDATE notes SET author = author || \'!\' WHERE id BETWEEN 5000 AND 5009')
+    inFile(path, "UPDATE notes SET author = author || '!' WHERE id BETWEEN 5000 AND 5009")
     inFile(path, 'DELETE FROM notes WHERE id = 1')
     inFile(path, "INSERT INTO marks VALUES ('new', 1)")
     const { status, output } = await promote(path, url, '--keep-open')
@@ -143,7 +163,10 @@ describe('Running it again', () => {
     const { status, output } = await promote(path, url, '--keep-open')
     assert.equal(status, 0, output)
     assert.deepEqual(await differences(path, url), [])
-    assert.deepEqual(await query(url, "SELECT convalidated FROM pg_constraint WHERE conname = 'notes_parent_fkey' AND conrelid = 'notes'::regclass"), [[true]])
+    assert.deepEqual(
+      await query(url, "SELECT convalidated FROM pg_constraint WHERE conname = 'notes_parent_fkey' AND conrelid = 'notes'::regclass"),
+      [[true]]
+    )
   })
 })
 
@@ -228,9 +251,10 @@ describe('Tables that are there', () => {
     assert.deepEqual(await query(url, 'SELECT price FROM parents'), [['1.50']])
     assert.deepEqual(await query(url, 'SELECT count(*)::int FROM log'), [[0]])
     assert.deepEqual(await query(url, "SELECT tgenabled FROM pg_trigger WHERE tgname = 'logging' AND tgrelid = 'notes'::regclass"), [['O']])
-    assert.deepEqual(await query(url, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' AND conrelid = 'notes'::regclass"), [
-      ['FOREIGN KEY (parent) REFERENCES parents(id) ON DELETE CASCADE']
-    ])
+    assert.deepEqual(
+      await query(url, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' AND conrelid = 'notes'::regclass"),
+      [['FOREIGN KEY (parent) REFERENCES parents(id) ON DELETE CASCADE']]
+    )
     assert.deepEqual(await query(url, "SELECT nextval(pg_get_serial_sequence('parents', 'id'))::int"), [[6]])
     assert.deepEqual(await query(url, "SELECT to_regclass('duolect_promotion')"), [[null]])
   })
@@ -257,7 +281,10 @@ describe('Options', () => {
     const url = await target()
     const { status, output } = await promote(path, url, '--check')
     assert.equal(status, 0)
-    assert.match(output, /CREATE TABLE .*"notes" \(\n {2}"id" BIGINT GENERATED BY DEFAULT AS IDENTITY NOT NULL,\n {2}"v" TEXT COLLATE "C" NOT NULL\n\);/)
+    assert.match(
+      output,
+      /CREATE TABLE .*"notes" \(\n {2}"id" BIGINT GENERATED BY DEFAULT AS IDENTITY NOT NULL,\n {2}"v" TEXT COLLATE "C" NOT NULL\n\);/
+    )
     assert.match(output, /CREATE INDEX "by_v"/)
     assert.deepEqual(await query(url, 'SELECT count(*)::int FROM pg_class WHERE relnamespace = current_schema()::regnamespace'), [[0]])
     inFile(path, "INSERT INTO notes VALUES (1, 'open')")
@@ -278,7 +305,11 @@ describe('Options', () => {
     assert.equal((await promote(path, url)).status, 1)
     const { status, output } = await promote(path, url, '--text', 'notes.v', '--text', 'notes.w')
     assert.equal(status, 0, output)
-    assert.deepEqual((await query(url, 'SELECT v, w FROM notes ORDER BY v COLLATE "C"')), [['1', '1'], ['2.5', '2.5'], ['n/a', 'x']])
+    assert.deepEqual(await query(url, 'SELECT v, w FROM notes ORDER BY v COLLATE "C"'), [
+      ['1', '1'],
+      ['2.5', '2.5'],
+      ['n/a', 'x']
+    ])
   })
 
   test('--schema makes the schema, and the tables in it', async () => {

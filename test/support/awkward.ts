@@ -13,7 +13,8 @@ function text(value: string): string {
 export const AWKWARD: readonly string[] = [
   // Declared types and affinities.
   ...['INTEGER', 'INT', 'TINYINT', 'SMALLINT', 'MEDIUMINT', 'BIGINT', 'UNSIGNED BIG INT', 'INT2', 'INT8'].map(
-    (type, i) => `CREATE TABLE int_${i} (v ${type}); INSERT INTO int_${i} VALUES (0), (-1), (9007199254740993), (-9223372036854775808), (9223372036854775807), (NULL), (1.0), ('12')`
+    (type, i) =>
+      `CREATE TABLE int_${i} (v ${type}); INSERT INTO int_${i} VALUES (0), (-1), (9007199254740993), (-9223372036854775808), (9223372036854775807), (NULL), (1.0), ('12')`
   ),
   ...['CHARACTER(20)', 'VARCHAR(255)', 'VARYING CHARACTER(255)', 'NCHAR(55)', 'NATIVE CHARACTER(70)', 'NVARCHAR(100)', 'TEXT', 'CLOB'].map(
     (type, i) =>
@@ -24,7 +25,8 @@ export const AWKWARD: readonly string[] = [
       `CREATE TABLE real_${i} (v ${type}); INSERT INTO real_${i} VALUES (0), (0.1), (-0.1), (1e15), (123456789012345680), (1e21), (1e-5), (5e-324), (1.7976931348623157e308), (9e999), (-9e999), (0.1 + 0.2), (1.0 / 3), (9007199254740991), (NULL), ('2.5')`
   ),
   ...['NUMERIC', 'DECIMAL(10,5)', 'DECIMAL(10, 2)'].map(
-    (type, i) => `CREATE TABLE numeric_${i} (v ${type}); INSERT INTO numeric_${i} VALUES (0), (1), (-1.5), (1e300), (1e-7), (0.1), ('12.25'), (123456789.125), (9223372036854775807), (NULL)`
+    (type, i) =>
+      `CREATE TABLE numeric_${i} (v ${type}); INSERT INTO numeric_${i} VALUES (0), (1), (-1.5), (1e300), (1e-7), (0.1), ('12.25'), (123456789.125), (9223372036854775807), (NULL)`
   ),
   "CREATE TABLE booleans (v BOOLEAN, w BOOL DEFAULT TRUE, x BOOLEAN NOT NULL DEFAULT 0); INSERT INTO booleans VALUES (0, 1, TRUE), (NULL, NULL, FALSE), ('1', '0', 1)",
   `CREATE TABLE times (v TIMESTAMP, w DATETIME, x TIMESTAMP DEFAULT CURRENT_TIMESTAMP);
@@ -45,11 +47,11 @@ export const AWKWARD: readonly string[] = [
   "CREATE TABLE text_key (id TEXT PRIMARY KEY NOT NULL, v INTEGER); INSERT INTO text_key VALUES ('a', 1), ('A', 2), ('ä', 3), ('', 4), (' a', 5)",
   "CREATE TABLE without_rowid (a TEXT, b INTEGER, v, PRIMARY KEY (a, b)) WITHOUT ROWID; INSERT INTO without_rowid VALUES ('x', 1, 1), ('x', 2, 2)",
   "CREATE TABLE strict (id INTEGER PRIMARY KEY, i INT, r REAL, t TEXT, b BLOB, a ANY) STRICT; INSERT INTO strict VALUES (1, 2, 3, '4', x'05', 'six'), (2, 2, 3.5, '4', x'05', 'seven')",
-  'CREATE TABLE descending (id INTEGER PRIMARY KEY DESC, v TEXT); INSERT INTO descending VALUES (1, \'a\'), (2, \'b\')',
+  "CREATE TABLE descending (id INTEGER PRIMARY KEY DESC, v TEXT); INSERT INTO descending VALUES (1, 'a'), (2, 'b')",
   "CREATE TABLE no_key (v TEXT); INSERT INTO no_key VALUES ('same'), ('same'), ('same'), (NULL), (NULL)",
   "CREATE TABLE nocase_key (id TEXT NOT NULL COLLATE NOCASE PRIMARY KEY, v INTEGER); INSERT INTO nocase_key VALUES ('Bob', 1), ('Ann', 2), ('Ä', 3), ('ä', 4)",
-  'CREATE TABLE int_key (id INT PRIMARY KEY, v TEXT); INSERT INTO int_key VALUES (5, \'a\'), (-3, \'b\')',
-  'CREATE TABLE hidden_rowid (rowid TEXT, v INTEGER); INSERT INTO hidden_rowid VALUES (\'a\', 1), (\'b\', 2)',
+  "CREATE TABLE int_key (id INT PRIMARY KEY, v TEXT); INSERT INTO int_key VALUES (5, 'a'), (-3, 'b')",
+  "CREATE TABLE hidden_rowid (rowid TEXT, v INTEGER); INSERT INTO hidden_rowid VALUES ('a', 1), ('b', 2)",
   // Ids.
   "CREATE TABLE gaps (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO gaps VALUES (3, 'a'), (1000, 'b'), (7, 'c'); DELETE FROM gaps WHERE id = 1000",
   "CREATE TABLE auto (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT); INSERT INTO auto (v) VALUES ('a'), ('b'), ('c'); DELETE FROM auto WHERE id = 3",
@@ -72,12 +74,12 @@ export const AWKWARD: readonly string[] = [
   // Foreign keys.
   "CREATE TABLE parents (id INTEGER PRIMARY KEY, code TEXT UNIQUE, a INTEGER, b INTEGER, UNIQUE (a, b)); INSERT INTO parents VALUES (1, 'x', 1, 1), (2, 'y', 1, 2)",
   "CREATE TABLE children (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents ON DELETE CASCADE ON UPDATE SET NULL, code TEXT REFERENCES parents (code) DEFERRABLE INITIALLY DEFERRED, a INTEGER, b INTEGER, CONSTRAINT of_both FOREIGN KEY (a, b) REFERENCES parents (a, b) ON DELETE SET DEFAULT); INSERT INTO children VALUES (1, 1, 'x', 1, 2), (2, NULL, NULL, 1, NULL)",
-  "CREATE TABLE tree (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES tree (id)); INSERT INTO tree VALUES (1, 2), (2, 1), (3, 3), (4, NULL)",
+  'CREATE TABLE tree (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES tree (id)); INSERT INTO tree VALUES (1, 2), (2, 1), (3, 3), (4, NULL)',
   'CREATE TABLE cycle_a (id INTEGER PRIMARY KEY, b INTEGER REFERENCES cycle_b); CREATE TABLE cycle_b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES cycle_a); INSERT INTO cycle_a VALUES (1, 1); INSERT INTO cycle_b VALUES (1, 1)',
   'CREATE TABLE dangling (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents); INSERT INTO dangling VALUES (1, 99), (2, 1)',
   // Names.
   'CREATE TABLE "select" ("from" INTEGER, "Order" TEXT, "a b" TEXT, "q""uote" TEXT, [brackets] TEXT, `ticks` TEXT, "ü" TEXT); INSERT INTO "select" VALUES (1, \'a\', \'b\', \'c\', \'d\', \'e\', \'f\')',
-  'CREATE TABLE MixedCase (Id INTEGER PRIMARY KEY, "userId" TEXT, FirstName TEXT); INSERT INTO MixedCase VALUES (1, \'a\', \'b\')',
+  "CREATE TABLE MixedCase (Id INTEGER PRIMARY KEY, \"userId\" TEXT, FirstName TEXT); INSERT INTO MixedCase VALUES (1, 'a', 'b')",
   'CREATE TABLE "Quoted Table" ("Id" INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT); INSERT INTO "Quoted Table" VALUES (9, \'x\')',
   'CREATE TABLE gaps_pkey (v INTEGER); CREATE TABLE gaps_id_seq (v INTEGER); INSERT INTO gaps_pkey VALUES (1)',
   `CREATE TABLE ${'t'.repeat(63)} (${'c'.repeat(63)} INTEGER PRIMARY KEY, v TEXT UNIQUE); INSERT INTO ${'t'.repeat(63)} VALUES (1, 'x')`,

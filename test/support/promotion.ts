@@ -69,6 +69,8 @@ export function workshop(): Workshop {
     file(...scripts) {
       const path = join(directory, `${++count}.sqlite`)
       const database = new Database(path)
+      // Lets a script change sqlite_schema.
+      database.unsafeMode(true)
       for (const script of scripts) database.exec(script)
       database.close()
       return path
@@ -100,10 +102,15 @@ export function inFile(path: string, sql: string): unknown[][] {
 
 /** The tables of a file, and their names on Postgres: without quotes, A to Z become a to z. */
 function tablesOf(path: string): { name: string; target: string }[] {
-  return inFile(path, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'").map(([name, sql]) => {
-    const isQuoted = /^CREATE TABLE ["`[]/.test(sql as string)
-    return { name: name as string, target: isQuoted ? (name as string) : (name as string).replace(/[A-Z]/g, letter => letter.toLowerCase()) }
-  })
+  return inFile(path, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'").map(
+    ([name, sql]) => {
+      const isQuoted = /^CREATE TABLE ["`[]/.test(sql as string)
+      return {
+        name: name as string,
+        target: isQuoted ? (name as string) : (name as string).replace(/[A-Z]/g, letter => letter.toLowerCase())
+      }
+    }
+  )
 }
 
 /** A value as a text that is the same for what duolect reads alike. A NUMERIC is a string there, a number here. */
@@ -138,7 +145,9 @@ export async function differences(path: string, url: string): Promise<string[]> 
       )
       const isNumeric = new Set(numeric.map(({ attnum }) => (attnum as number) - 1))
       const lines = (rows: readonly object[]) => {
-        const texts = rows.map(row => Object.values(row).map((value, i) => show(isNumeric.has(i) && typeof value === 'string' ? toNumber(value) : value)))
+        const texts = rows.map(row =>
+          Object.values(row).map((value, i) => show(isNumeric.has(i) && typeof value === 'string' ? toNumber(value) : value))
+        )
         return texts.map(line => line.join(' | ')).sort()
       }
       const [left, right] = [lines(before), lines(now)]

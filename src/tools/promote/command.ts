@@ -121,8 +121,12 @@ function readArguments(args: readonly string[]) {
 }
 
 function fileSettings(file: string | undefined): SqliteSettings {
-  const settings = readSettings({ postgres: { enabled: false }, ...(file !== undefined && { sqlite: { location: file } }) }) as SqliteSettings
-  if (settings.location === ':memory:') throw new DatabaseError('invalid_configuration', 'A database in memory belongs to its process; name a file.')
+  const settings = readSettings({
+    postgres: { enabled: false },
+    ...(file !== undefined && { sqlite: { location: file } })
+  }) as SqliteSettings
+  if (settings.location === ':memory:')
+    throw new DatabaseError('invalid_configuration', 'A database in memory belongs to its process; name a file.')
   return settings
 }
 

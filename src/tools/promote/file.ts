@@ -5,10 +5,11 @@
  * - Integers are read as BigInt: a rounded one would be a changed one.
  * - The file is opened by its path alone and never created.
  */
-import { DatabaseError, messageOf } from '../../errors.ts'
+
+import { requirePackage } from '../../drivers/package.ts'
 import { nativeCode, sqliteError } from '../../drivers/sqlite/errors.ts'
 import { whenUnlocked } from '../../drivers/sqlite/waiting.ts'
-import { requirePackage } from '../../drivers/package.ts'
+import { DatabaseError, messageOf } from '../../errors.ts'
 
 /** A value as SQLite holds it. */
 export type Cell = null | bigint | number | string | Buffer
@@ -86,7 +87,11 @@ export class SqliteFile {
   *each(sql: string, ...values: Cell[]): Generator<Cell[], void, undefined> {
     // Not from the cache: one statement cannot run twice at a time.
     try {
-      yield* this.#native.prepare(sql).raw(true).safeIntegers(true).iterate(...values)
+      yield* this.#native
+        .prepare(sql)
+        .raw(true)
+        .safeIntegers(true)
+        .iterate(...values)
     } catch (error) {
       throw this.#explain(error, sql)
     }

@@ -61,7 +61,12 @@ async function tryEntries(file: SqliteFile, target: Target, table: PlanTable, pr
   let isMade = false
   for (const [bytes, ...key] of file.each(`SELECT ${size}, ${keyOf(table.source).join(', ')} ${from(table.source)} WHERE ${where}`)) {
     const report = (reason: string) => {
-      problems.add(table.source.name, probe.expressions.length === 1 ? plain(probe.expressions[0] as string) : undefined, reason, rowName(table, key))
+      problems.add(
+        table.source.name,
+        probe.expressions.length === 1 ? plain(probe.expressions[0] as string) : undefined,
+        reason,
+        rowName(table, key)
+      )
     }
     if ((bytes as bigint) > HOPELESS_SIZE) {
       report(`is too large for ${probe.name}: Postgres takes 2704 bytes`)
@@ -72,7 +77,8 @@ async function tryEntries(file: SqliteFile, target: Target, table: PlanTable, pr
       for (const statement of [`DROP TABLE IF EXISTS pg_temp.${PROBE}`, ...probe.statements]) await target.query(statement)
     }
     const error = await target.attempt(() => target.query(insertOf(file, table, key)))
-    if (error !== undefined && (error as { code?: string }).code === '54000') report(`is too large for ${probe.name}: ${serverMessage(error)}`)
+    if (error !== undefined && (error as { code?: string }).code === '54000')
+      report(`is too large for ${probe.name}: ${serverMessage(error)}`)
   }
 }
 
@@ -83,7 +89,9 @@ function plain(expression: string): string {
 /** Inserts the row's values that can be, since others are reported elsewhere. */
 function insertOf(file: SqliteFile, table: PlanTable, key: readonly Cell[]): string {
   const columns = table.columns.filter(({ isComputed }) => !isComputed)
-  const list = columns.map(({ source }) => `CASE WHEN coalesce(octet_length(${quoteName(source.name)}), 0) <= ${HOPELESS_SIZE} THEN ${quoteName(source.name)} END`)
+  const list = columns.map(
+    ({ source }) => `CASE WHEN coalesce(octet_length(${quoteName(source.name)}), 0) <= ${HOPELESS_SIZE} THEN ${quoteName(source.name)} END`
+  )
   const [row] = file.rows(`SELECT ${list.join(', ')} ${from(table.source)} WHERE ${whereKey(table.source)}`, ...key) as [Cell[]]
   const values = columns.map(({ kind }, i) => {
     const value = row[i] as Cell

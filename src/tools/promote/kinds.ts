@@ -139,7 +139,8 @@ function numeric(limits: { precision: number; scale: number } | undefined, takes
       if (typeof value === 'string' && takesText) {
         const found = DECIMAL.exec(value)
         if (found === null || /^-0(\.0*)?$/.test(value)) return 'a text that NUMERIC would write otherwise'
-        if (limits !== undefined && (found[1]?.length ?? 0) !== limits.scale) return `a text that NUMERIC(…, ${limits.scale}) would write otherwise`
+        if (limits !== undefined && (found[1]?.length ?? 0) !== limits.scale)
+          return `a text that NUMERIC(…, ${limits.scale}) would write otherwise`
       } else if (typeof value !== 'number' && typeof value !== 'bigint') return describe(value)
       if (limits === undefined) return undefined
       const [whole = '', fraction = ''] = print(value).replace('-', '').split('.')
@@ -157,7 +158,8 @@ const BOOLEAN: Kind = {
   expression: 'boolean',
   isText: false,
   fine: c => `typeof(${c}) = 'integer' AND ${c} IN (0, 1)`,
-  problem: value => (value === 0n || value === 1n ? undefined : typeof value === 'bigint' ? 'an integer other than 0 and 1' : describe(value)),
+  problem: value =>
+    value === 0n || value === 1n ? undefined : typeof value === 'bigint' ? 'an integer other than 0 and 1' : describe(value),
   inSql: c => `CASE ${c} WHEN 1 THEN 't' WHEN 0 THEN 'f' END`,
   print: value => (value === 1n ? 't' : 'f'),
   onPostgres: c => `CASE WHEN ${c} THEN 't' WHEN NOT ${c} THEN 'f' END`
@@ -186,7 +188,8 @@ function char(length: number): Kind {
   return {
     ...kind,
     fine: c => `${kind.fine(c)} AND ${c} NOT LIKE '% '`,
-    problem: value => kind.problem(value) ?? (/ $/.test(value as string) ? `a text that ends with a blank, which CHAR(${length}) loses` : undefined)
+    problem: value =>
+      kind.problem(value) ?? (/ $/.test(value as string) ? `a text that ends with a blank, which CHAR(${length}) loses` : undefined)
   }
 }
 
@@ -233,7 +236,8 @@ function timestamp(type: string, digits: number): Kind {
         ? 'FALSE'
         : `(${c} GLOB '${DAY}T${CLOCK}.[0-9][0-9][0-9]Z' OR ${c} GLOB '${DAY} ${CLOCK}') AND typeof(${c}) = 'text' AND ` +
           `${isPlainDay(c)} AND substr(${c}, 12, 2) <= '23'`,
-    problem: value => (typeof value === 'string' || typeof value === 'bigint' ? emptyOr(value, timeProblem(value, digits)) : describe(value)),
+    problem: value =>
+      typeof value === 'string' || typeof value === 'bigint' ? emptyOr(value, timeProblem(value, digits)) : describe(value),
     inSql: c => `substr(${c}, 1, 10) || ' ' || substr(${c}, 12, 8) || rtrim(rtrim(substr(${c}, 20, 4), '0'), '.') || '+00'`,
     print: value => printTime(value as bigint | string),
     onPostgres: c => (hasZone ? toText(c) : `${c}::TEXT || '+00'`)
@@ -439,7 +443,10 @@ export function kindOfTarget(type: TargetType, declared: string, server: Server)
       return float4(hasShortestDoubles(server))
     case 'numeric':
       // The modifier holds the precision above 16 bits, and 4 for its own header.
-      return numeric(modifier < 0 ? undefined : { precision: (modifier - 4) >> 16, scale: (modifier - 4) & 0x7ff }, kindByName(declared) === 'text')
+      return numeric(
+        modifier < 0 ? undefined : { precision: (modifier - 4) >> 16, scale: (modifier - 4) & 0x7ff },
+        kindByName(declared) === 'text'
+      )
     case 'bool':
       return BOOLEAN
     case 'text':

@@ -68,7 +68,8 @@ async function fill(context: MoveContext, table: PlanTable, facts: TableFacts, l
   } else {
     putBack = await prepare(context, table)
     const found = await target.query(`SELECT 1 FROM ${target.qualify(table.target)} LIMIT 1`)
-    if (found.length > 0) throw new DatabaseError('serialization_failure', `${table.target} got rows on Postgres while this ran. Run the same command again.`)
+    if (found.length > 0)
+      throw new DatabaseError('serialization_failure', `${table.target} got rows on Postgres while this ran. Run the same command again.`)
   }
   const sums = new Sums(0)
   // Rows of a table that no other transaction can see need no later look at who may see them.

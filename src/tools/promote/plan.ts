@@ -1,12 +1,12 @@
 /** From a SQLite schema, and what is there on Postgres, to what has to be made, and what cannot move. Pure. */
 import { DatabaseError } from '../../errors.ts'
+import { defaultOf } from './defaults.ts'
 import { type ExpressionColumn, translateCondition, translateExpression, Untranslatable } from './expression.ts'
+import type { Cell } from './file.ts'
 import { isUndeclared, type Kind, kindOfDeclared, kindOfTarget, kindOfText, type Server, type Stored } from './kinds.ts'
 import { isTooLong, MAX_NAME_BYTES, Names, SYSTEM_COLUMNS } from './names.ts'
 import { foldName, quoteName } from './quote.ts'
-import { defaultOf } from './defaults.ts'
 import type { SourceColumn, SourceForeignKey, SourceIndex, SourceSchema, SourceTable, SourceTerm } from './schema.ts'
-import type { Cell } from './file.ts'
 import type { TargetTable } from './target.ts'
 
 export interface PlanColumn {
@@ -117,12 +117,7 @@ export function targetName({ name, isQuoted }: { readonly name: string; readonly
   return isQuoted ? name : foldName(name)
 }
 
-export function makePlan(
-  schema: SourceSchema,
-  existing: ReadonlyMap<string, TargetTable>,
-  content: Content,
-  options: PlanOptions
-): Plan {
+export function makePlan(schema: SourceSchema, existing: ReadonlyMap<string, TargetTable>, content: Content, options: PlanOptions): Plan {
   return new Planner(schema, existing, content, options).plan()
 }
 
@@ -209,9 +204,13 @@ class Planner {
     const seen = new Map<string, string>()
     for (const item of items) {
       const target = targetName(item)
-      if (isTooLong(target)) this.#refusals.push(`${where}: the name of the ${what} ${item.name} has more than ${MAX_NAME_BYTES} bytes, and Postgres would cut it off`)
+      if (isTooLong(target))
+        this.#refusals.push(
+          `${where}: the name of the ${what} ${item.name} has more than ${MAX_NAME_BYTES} bytes, and Postgres would cut it off`
+        )
       const other = seen.get(target)
-      if (other !== undefined) this.#refusals.push(`${where}: the names of the ${what}s ${other} and ${item.name} are both ${target} on Postgres`)
+      if (other !== undefined)
+        this.#refusals.push(`${where}: the names of the ${what}s ${other} and ${item.name} are both ${target} on Postgres`)
       seen.set(target, item.name)
     }
   }
@@ -237,9 +236,12 @@ class Planner {
   #newColumn(table: SourceTable, column: SourceColumn): PlanColumn {
     const stored = isUndeclared(column.type) ? this.#content.stored(table.name, column.name) : new Map()
     const kind = this.#isText(table, column) ? kindOfText() : kindOfDeclared(column.type, stored, this.#options.server)
-    if (kind.type === 'NUMERIC') this.#notes.push(`${table.name}.${column.name} becomes NUMERIC: its values are strings in JavaScript, exact ones`)
+    if (kind.type === 'NUMERIC')
+      this.#notes.push(`${table.name}.${column.name} becomes NUMERIC: its values are strings in JavaScript, exact ones`)
     if (column.collation === 'NOCASE' && kind.expression === 'text') {
-      this.#notes.push(`${table.name}.${column.name} has the collation NOCASE: on Postgres compare lower(${targetName(column)} COLLATE "C"), which its indexes hold`)
+      this.#notes.push(
+        `${table.name}.${column.name} has the collation NOCASE: on Postgres compare lower(${targetName(column)} COLLATE "C"), which its indexes hold`
+      )
     }
     return { source: column, target: targetName(column), kind, isComputed: false, requiredBy: requiredBy(table, column, false) }
   }
@@ -261,15 +263,25 @@ class Planner {
       const isOwnText = isText && ['text', 'varchar'].includes(target.type.name)
       const kind = isOwnText ? kindOfText() : kindOfTarget(target.type, source.type, this.#options.server)
       if (kind === undefined) {
-        this.#refusals.push(`table ${table.name}: the column ${source.name} has the type ${target.type.written} on Postgres, which promote cannot fill`)
+        this.#refusals.push(
+          `table ${table.name}: the column ${source.name} has the type ${target.type.written} on Postgres, which promote cannot fill`
+        )
         continue
       }
-      columns.push({ source, target: target.name, kind, isComputed: target.isGenerated, requiredBy: requiredBy(table, source, target.isNotNull) })
+      columns.push({
+        source,
+        target: target.name,
+        kind,
+        isComputed: target.isGenerated,
+        requiredBy: requiredBy(table, source, target.isNotNull)
+      })
     }
     for (const { name, isNotNull, hasDefault, isGenerated } of existing.columns) {
       const isFilled = columns.some(column => column.target === name)
       if (!isFilled && isNotNull && !hasDefault && !isGenerated) {
-        this.#refusals.push(`table ${table.name}: on Postgres it has the column ${name}, NOT NULL and without a default, which the file does not have`)
+        this.#refusals.push(
+          `table ${table.name}: on Postgres it has the column ${name}, NOT NULL and without a default, which the file does not have`
+        )
       }
     }
     return columns
@@ -287,7 +299,9 @@ class Planner {
 
   #planTable(table: SourceTable): PlanTable {
     if (table.rowId === undefined && table.key.length === 0) {
-      this.#refusals.push(`table ${table.name}: its columns have all names of the rowid (rowid, _rowid_, oid), and it has no key; rename one`)
+      this.#refusals.push(
+        `table ${table.name}: its columns have all names of the rowid (rowid, _rowid_, oid), and it has no key; rename one`
+      )
     }
     const target = targetName(table)
     const existing = this.#existing.get(target)
@@ -300,7 +314,9 @@ class Planner {
     const keys = isOwn ? this.#keys(table, target, final) : []
     const indexes = isOwn ? table.indexes.flatMap(index => this.#index(table, target, index)) : []
     if (isOwn && table.conflictClauses.length > 0) {
-      this.#notes.push(`${table.name}: ON CONFLICT ${[...new Set(table.conflictClauses)].join(', ')} of its constraints does not move; a conflict is an error on Postgres`)
+      this.#notes.push(
+        `${table.name}: ON CONFLICT ${[...new Set(table.conflictClauses)].join(', ')} of its constraints does not move; a conflict is an error on Postgres`
+      )
     }
     return {
       source: table,
@@ -336,7 +352,8 @@ class Planner {
     const trials: Making[] = []
     const computed = new Set<string>()
     for (const column of columns) {
-      const generated = column.source.generatedAs === undefined ? undefined : this.#generated(table, target, column, column.source.generatedAs)
+      const generated =
+        column.source.generatedAs === undefined ? undefined : this.#generated(table, target, column, column.source.generatedAs)
       if (generated !== undefined) {
         trials.push(generated.trial)
         computed.add(column.target)
@@ -355,7 +372,9 @@ class Planner {
       }
       const condition = this.#translate(item, () => translateCondition(check.expression, this.#finder(table)))
       if (condition === undefined) continue
-      const name = this.#constraintNames(table).take(check.name ?? [target, ...(check.column === undefined ? [] : [foldName(check.column)]), 'check'].join('_'))
+      const name = this.#constraintNames(table).take(
+        check.name ?? [target, ...(check.column === undefined ? [] : [foldName(check.column)]), 'check'].join('_')
+      )
       const clause = `CONSTRAINT ${quoteName(name)} CHECK (${condition})`
       const trial = { ...item, statement: `ALTER TABLE ${this.#qualify(target)} ADD ${clause}`, target: name }
       if (this.#keep(trial) === undefined) continue
@@ -373,7 +392,8 @@ class Planner {
     const clauses: string[] = []
     if (source.name === table.idColumn) {
       const sequence = this.#names.take(`${target}_${column.target}_seq`)
-      if (this.#options.server.version >= 100_000) clauses.push(this.#identity(sequence === `${target}_${column.target}_seq` ? '' : `SEQUENCE NAME ${this.#qualify(sequence)}`))
+      if (this.#options.server.version >= 100_000)
+        clauses.push(this.#identity(sequence === `${target}_${column.target}_seq` ? '' : `SEQUENCE NAME ${this.#qualify(sequence)}`))
     }
     const isKey = table.key.some(term => term.column === source.name)
     if (source.isNotNull || isKey) clauses.push('NOT NULL')
@@ -401,7 +421,11 @@ class Planner {
     })
     if (text === undefined) return undefined
     const clause = `GENERATED ALWAYS AS (${text}) STORED`
-    const trial = { ...item, statement: `ALTER TABLE ${this.#qualify(target)} ADD ${quoteName(column.target)} ${column.kind.type} ${clause}`, target: column.target }
+    const trial = {
+      ...item,
+      statement: `ALTER TABLE ${this.#qualify(target)} ADD ${quoteName(column.target)} ${column.kind.type} ${clause}`,
+      target: column.target
+    }
     return this.#keep(trial) && { clause: column.source.isNotNull ? `${clause} NOT NULL` : clause, trial }
   }
 
@@ -427,7 +451,18 @@ class Planner {
     const statement = `ALTER TABLE ${this.#qualify(target)} ADD CONSTRAINT ${quoteName(name)} PRIMARY KEY (${list.join(', ')})`
     makings.push(...this.#made({ ...item, target: name, statement }))
     const isFolded = table.key.some(term => term.collation !== 'BINARY' && this.#kindOf(columns, term)?.expression === 'text')
-    if (isFolded) makings.push(...this.#makeIndex(table, target, { ...item, name: `${table.name}.primary key` }, `${target}_pkey_nocase`, table.key, undefined, true))
+    if (isFolded)
+      makings.push(
+        ...this.#makeIndex(
+          table,
+          target,
+          { ...item, name: `${table.name}.primary key` },
+          `${target}_pkey_nocase`,
+          table.key,
+          undefined,
+          true
+        )
+      )
     return makings
   }
 
@@ -478,7 +513,11 @@ class Planner {
     const parent = this.#schema.tables.find(({ name }) => sameName(name, key.parent))
     const item = {
       name: key.name ?? `${table.name}.${key.columns.join('_')}`,
-      aliases: [`${table.name}.${key.columns.join(',')}`, `${table.name}.${key.parent}`, ...(key.name ? [`${table.name}.${key.name}`] : [])],
+      aliases: [
+        `${table.name}.${key.columns.join(',')}`,
+        `${table.name}.${key.parent}`,
+        ...(key.name ? [`${table.name}.${key.name}`] : [])
+      ],
       what: `foreign key (${key.columns.join(', ')}) of ${table.name} to ${key.parent}`
     }
     const parentColumns = key.parentColumns.length > 0 ? key.parentColumns : (parent?.key.map(({ column }) => column ?? '') ?? [])
@@ -526,13 +565,27 @@ class Planner {
     const find = this.#finder(table)
     const all = [
       ...(table.key.length > 0 ? [{ name: `primary key of ${table.name}`, terms: table.key, where: undefined }] : []),
-      ...table.indexes.map(({ name, isConstraint, terms, where }) => ({ name: isConstraint ? `UNIQUE of ${table.name}` : `index ${name}`, terms, where }))
+      ...table.indexes.map(({ name, isConstraint, terms, where }) => ({
+        name: isConstraint ? `UNIQUE of ${table.name}` : `index ${name}`,
+        terms,
+        where
+      }))
     ]
     return all.flatMap(({ name, terms, where }) => {
-      const isLarge = terms.some(term => term.column === undefined || ['text', 'bytes', 'json', 'numeric'].includes(this.#kindOf(columns, term)?.expression ?? ''))
+      const isLarge = terms.some(
+        term => term.column === undefined || ['text', 'bytes', 'json', 'numeric'].includes(this.#kindOf(columns, term)?.expression ?? '')
+      )
       if (!isLarge) return []
       try {
-        return [{ name, expressions: terms.map(({ expression }) => expression), where, columns, terms: terms.map(term => indexTerm(term, find)).join(', ') }]
+        return [
+          {
+            name,
+            expressions: terms.map(({ expression }) => expression),
+            where,
+            columns,
+            terms: terms.map(term => indexTerm(term, find)).join(', ')
+          }
+        ]
       } catch (error) {
         // What cannot be translated is not made either.
         if (error instanceof Untranslatable) return []

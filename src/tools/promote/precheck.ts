@@ -64,7 +64,8 @@ function showCell(value: Cell): string {
 export function checkIntegrity(file: SqliteFile, problems: Problems): void {
   for (const [message] of file.rows('PRAGMA main.integrity_check')) {
     // What is named by its row below.
-    if (message === 'ok' || /^(NULL value|CHECK constraint failed|NUMERIC value|TEXT value|non-\w+ value) in /.test(message as string)) continue
+    if (message === 'ok' || /^(NULL value|CHECK constraint failed|NUMERIC value|TEXT value|non-\w+ value) in /.test(message as string))
+      continue
     problems.add('the file', undefined, `PRAGMA integrity_check says: ${message}`, undefined)
   }
 }
@@ -146,7 +147,9 @@ class TableChecker {
     const [isFine, text] = row
     const count = 2 + this.#judged.length
     for (const [i, column] of this.#judged.entries()) this.#judge(column, row[2 + i] as Cell, () => row.slice(count))
-    const hasTrouble = typeof text !== 'string' || text.includes('\uFFFD') || text.includes('\0')
+    // SQLite reads half of a surrogate pair of UTF-16 together with what follows, as a character of its own.
+    const hasTrouble =
+      typeof text !== 'string' || text.includes('\uFFFD') || text.includes('\0') || (this.#isUtf16 && /[\ud800-\udfff]/.test(text))
     if (typeof text === 'string' && !this.#needsEscape && hasEscapes(text)) this.#needsEscape = true
     if (isFine !== 1n || hasTrouble) this.#examine(row.slice(count))
   }
@@ -174,7 +177,8 @@ class TableChecker {
         ...key
       )[0] as [string, bigint, bigint]
       if (type === 'null') {
-        if (requiredBy !== undefined) this.#report(source.name, `holds NULL in ${requiredBy === 'a key' ? requiredBy : `a column that is ${requiredBy}`}`, key)
+        if (requiredBy !== undefined)
+          this.#report(source.name, `holds NULL in ${requiredBy === 'a key' ? requiredBy : `a column that is ${requiredBy}`}`, key)
         continue
       }
       lineSize += Number(size) * (kind.isText ? 1 : 2)
@@ -189,7 +193,8 @@ class TableChecker {
 
   #examineSmall(column: PlanColumn, type: string, isFine: boolean, where: string, key: readonly Cell[]): void {
     const name = quoteName(column.source.name)
-    const problem = type === 'text' ? this.#problemOfText(this.#file.value(`SELECT CAST(${name} AS BLOB) ${where}`, ...key) as Buffer) : undefined
+    const problem =
+      type === 'text' ? this.#problemOfText(this.#file.value(`SELECT CAST(${name} AS BLOB) ${where}`, ...key) as Buffer) : undefined
     if (problem !== undefined) {
       this.#report(column.source.name, problem, key)
       return
@@ -238,7 +243,8 @@ class TableChecker {
     const { source } = this.#table
     if (source.idColumn === undefined) return
     const name = quoteName(source.idColumn)
-    if (this.#file.value(`SELECT max(${name}) ${from(source)}`) === MAX_ID) this.#report(source.idColumn, 'holds the id 2^63-1, which none can follow', [MAX_ID])
+    if (this.#file.value(`SELECT max(${name}) ${from(source)}`) === MAX_ID)
+      this.#report(source.idColumn, 'holds the id 2^63-1, which none can follow', [MAX_ID])
     else if (source.isAutoIncrement && lastSequence(this.#file, source.name) === MAX_ID) {
       this.#problems.add(source.name, source.idColumn, 'has given the id 2^63-1, which none can follow', undefined)
     }
@@ -246,7 +252,10 @@ class TableChecker {
 
   /** Looks for values that differ in SQLite and are one on Postgres. */
   lookAtUnique({ name, columns, where }: Unique): void {
-    const conditions = [...columns.map(({ source }) => `${quoteName(source.name)} IS NOT NULL`), ...(where === undefined ? [] : [`(${where})`])]
+    const conditions = [
+      ...columns.map(({ source }) => `${quoteName(source.name)} IS NOT NULL`),
+      ...(where === undefined ? [] : [`(${where})`])
+    ]
     const seen = new Set<string>()
     const list = [...columns.map(({ source }) => quoteName(source.name)), ...keyOf(this.#table.source)]
     for (const row of this.#file.each(`SELECT ${list.join(', ')} ${from(this.#table.source)} WHERE ${conditions.join(' AND ')}`)) {
@@ -258,7 +267,12 @@ class TableChecker {
         return kind.expression === 'numeric' && text.includes('.') ? text.replace(/\.?0+$/, '') : text
       })
       const hash = createHash('md5').update(JSON.stringify(values)).digest('binary')
-      if (seen.has(hash)) this.#report(columns.length === 1 ? columns[0]?.source.name : undefined, `holds a value again that is unique (${name}) under the type on Postgres`, row.slice(columns.length))
+      if (seen.has(hash))
+        this.#report(
+          columns.length === 1 ? columns[0]?.source.name : undefined,
+          `holds a value again that is unique (${name}) under the type on Postgres`,
+          row.slice(columns.length)
+        )
       seen.add(hash)
     }
   }
@@ -280,6 +294,8 @@ function decodeUtf16(file: SqliteFile, bytes: Buffer): string | undefined {
 /** The last id that AUTOINCREMENT gave; undefined before the first. */
 export function lastSequence(file: SqliteFile, table: string): bigint | undefined {
   const hasTable = file.value("SELECT count(*) FROM main.sqlite_schema WHERE name = 'sqlite_sequence'") === 1n
-  const value = hasTable ? file.value(`SELECT max(CAST(seq AS INTEGER)) FROM main.sqlite_sequence WHERE name = ${quoteText(table)}`) : undefined
+  const value = hasTable
+    ? file.value(`SELECT max(CAST(seq AS INTEGER)) FROM main.sqlite_sequence WHERE name = ${quoteText(table)}`)
+    : undefined
   return typeof value === 'bigint' ? value : undefined
 }

@@ -9,8 +9,8 @@ import { DatabaseError } from '../../errors.ts'
 import { type Cell, SqliteFile } from './file.ts'
 import { analyze, makeForeignKeys, setNextIds } from './finish.ts'
 import { checkIndexSizes } from './index-sizes.ts'
-import type { Stored, StorageClass } from './kinds.ts'
-import { isMoved, type MoveContext, moveTable, type Moved } from './move.ts'
+import type { StorageClass, Stored } from './kinds.ts'
+import { isMoved, type MoveContext, type Moved, moveTable } from './move.ts'
 import { makePlan, type Plan, type PlanTable, targetName } from './plan.ts'
 import { checkIntegrity, checkTable, Problems, printProblem } from './precheck.ts'
 import { count, type Output, Progress } from './progress.ts'
@@ -88,7 +88,9 @@ class Promotion {
     }
     await this.#move(plan, facts)
     if (!writes) {
-      this.#output.print('The file stays open, as --keep-open says. Run it without --keep-open to move what was written since, and to seal the file.')
+      this.#output.print(
+        'The file stays open, as --keep-open says. Run it without --keep-open to move what was written since, and to seal the file.'
+      )
       return true
     }
     await this.#seal(plan)
@@ -112,7 +114,8 @@ class Promotion {
       const options = { schema: this.#target.schema, server: { version: this.#target.version }, texts, without, rejected }
       while (true) {
         const plan = makePlan(this.#schema, existing, content, options)
-        const trial = isSealed || plan.refusals.length > 0 ? { rejected: new Map<string, string>(), refusals: [] } : await tryPlan(this.#target, plan)
+        const trial =
+          isSealed || plan.refusals.length > 0 ? { rejected: new Map<string, string>(), refusals: [] } : await tryPlan(this.#target, plan)
         if (trial.rejected.size > 0) {
           for (const [statement, reason] of trial.rejected) rejected.set(statement, reason)
           continue
@@ -165,7 +168,8 @@ class Promotion {
     this.#output.error(`${this.#file.location} cannot move yet. Nothing was written, and the file is open.`)
     for (const refusal of refusals) this.#output.error(`  ${refusal}`)
     for (const problem of problems) this.#output.error(`  ${printProblem(problem)}`)
-    if (problems.length > 0) this.#output.error('Mend these rows in the file; or, where a column holds texts of any kind, move it as it is: --text table.column')
+    if (problems.length > 0)
+      this.#output.error('Mend these rows in the file; or, where a column holds texts of any kind, move it as it is: --text table.column')
     if (listed.length > 0) this.#output.error('What Postgres does not have, and is left behind only by its name:')
     for (const { name, what } of listed) this.#output.error(`  ${what}\n    --without ${shellWord(name)}`)
     return true
@@ -176,7 +180,9 @@ class Promotion {
       ...(table.existing === undefined ? [table.create] : []),
       ...table.makings.filter(({ target }) => !isThere(table, target)).map(({ statement }) => statement)
     ])
-    const keys = tables.flatMap(table => table.foreignKeys.filter(({ target }) => !isThere(table, target)).map(({ statement }) => statement))
+    const keys = tables.flatMap(table =>
+      table.foreignKeys.filter(({ target }) => !isThere(table, target)).map(({ statement }) => statement)
+    )
     for (const statement of [...statements, ...keys]) this.#output.print(`${statement};`)
     this.#output.print('-- The file can move. Nothing was written.')
   }
@@ -225,7 +231,9 @@ class Promotion {
       this.#progress.end()
     }
     if (differing.length === 0) {
-      this.#output.print(`It is moved already: all ${plan.tables.length} tables are on Postgres, compared by checksums. 0 ranges were copied.`)
+      this.#output.print(
+        `It is moved already: all ${plan.tables.length} tables are on Postgres, compared by checksums. 0 ranges were copied.`
+      )
       return true
     }
     this.#output.error(
@@ -236,7 +244,11 @@ class Promotion {
   }
 
   async #seal(plan: Plan): Promise<void> {
-    for (const statement of sealStatements(plan.tables.map(({ source }) => source.name), new Date())) this.#file.exec(statement)
+    for (const statement of sealStatements(
+      plan.tables.map(({ source }) => source.name),
+      new Date()
+    ))
+      this.#file.exec(statement)
     await this.#file.execWhenUnlocked('COMMIT', 0)
     this.#output.print(`The file is sealed: ${readSeal(this.#file)?.message}`)
   }

@@ -200,7 +200,10 @@ export class Lines {
         continue
       }
       const writer = new Writer([this.#part(column)])
-      const [row] = file.rows(`SELECT ${writer.expressions.join(', ')} ${from(this.#table.source)} WHERE ${whereKey(this.#table.source)}`, ...key)
+      const [row] = file.rows(
+        `SELECT ${writer.expressions.join(', ')} ${from(this.#table.source)} WHERE ${whereKey(this.#table.source)}`,
+        ...key
+      )
       const field = writer.write(row as Cell[], 0)
       if (isCopied) yield Buffer.from(field)
       compared.push(field)
@@ -247,7 +250,13 @@ function escapedBytes(piece: Buffer): Buffer {
 
 function* hexadecimal(piece: Buffer): Generator<Buffer, void, undefined> {
   for (let at = 0; at < piece.length; at += SLICE) {
-    yield Buffer.from(piece.subarray(at, at + SLICE).toString('hex').toUpperCase(), 'latin1')
+    yield Buffer.from(
+      piece
+        .subarray(at, at + SLICE)
+        .toString('hex')
+        .toUpperCase(),
+      'latin1'
+    )
   }
 }
 

@@ -2,7 +2,7 @@
 import { type CheckText, readIndexText, readTableText, type TableText, type WrittenName } from './create-text.ts'
 import type { SqliteFile } from './file.ts'
 import { foldName, quoteName, quoteText } from './quote.ts'
-import { readSeal, type Seal, SEAL_PREFIX } from './seal.ts'
+import { readSeal, SEAL_PREFIX, type Seal } from './seal.ts'
 
 export interface SourceColumn extends WrittenName {
   /** The declared type; empty without one. */
@@ -72,12 +72,18 @@ export interface SourceSchema {
 
 /** Reads the schema. The caller has a transaction open, so that it stays as it is. */
 export function readSchema(file: SqliteFile): SourceSchema {
-  const kinds = new Map(file.rows('PRAGMA main.table_list').map(([, name, type, , withoutRowId]) => [name as string, { type, withoutRowId }]))
-  const names = file.rows("SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid")
+  const kinds = new Map(
+    file.rows('PRAGMA main.table_list').map(([, name, type, , withoutRowId]) => [name as string, { type, withoutRowId }])
+  )
+  const names = file.rows(
+    "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid"
+  )
   const ofType = (type: string) => names.filter(([name]) => kinds.get(name as string)?.type === type)
   const triggers = file.rows("SELECT name, tbl_name FROM main.sqlite_schema WHERE type = 'trigger' ORDER BY rowid")
   return {
-    tables: ofType('table').map(([name, sql]) => readTable(file, name as string, sql as string, kinds.get(name as string)?.withoutRowId === 1n)),
+    tables: ofType('table').map(([name, sql]) =>
+      readTable(file, name as string, sql as string, kinds.get(name as string)?.withoutRowId === 1n)
+    ),
     views: file.rows("SELECT name FROM main.sqlite_schema WHERE type = 'view' ORDER BY rowid").map(([name]) => name as string),
     triggers: triggers
       .map(([name, table]) => ({ name: name as string, table: table as string }))

@@ -12,7 +12,11 @@ export interface Seal {
 
 /** Returns the seal of a file; undefined for an open one. */
 export function readSeal(file: SqliteFile): Seal | undefined {
-  const sql = file.value("SELECT sql FROM main.sqlite_schema WHERE type = 'trigger' AND substr(name, 1, ?) = ?", BigInt(SEAL_PREFIX.length), SEAL_PREFIX)
+  const sql = file.value(
+    "SELECT sql FROM main.sqlite_schema WHERE type = 'trigger' AND substr(name, 1, ?) = ?",
+    BigInt(SEAL_PREFIX.length),
+    SEAL_PREFIX
+  )
   if (typeof sql !== 'string') return undefined
   const text = /RAISE\(ABORT, '((?:[^']|'')*)'\)/.exec(sql)?.[1] ?? ''
   return { message: text.replaceAll("''", "'") }
@@ -32,7 +36,11 @@ export function sealStatements(tables: readonly string[], now: Date): string[] {
 
 /** Takes the seal off. Returns false when there was none. */
 export function removeSeal(file: SqliteFile): boolean {
-  const names = file.rows("SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND substr(name, 1, ?) = ?", BigInt(SEAL_PREFIX.length), SEAL_PREFIX)
+  const names = file.rows(
+    "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND substr(name, 1, ?) = ?",
+    BigInt(SEAL_PREFIX.length),
+    SEAL_PREFIX
+  )
   for (const [name] of names) file.exec(`DROP TRIGGER main.${quoteName(name as string)}`)
   return names.length > 0
 }

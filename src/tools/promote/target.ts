@@ -47,7 +47,8 @@ type NativeConstructor = new (config: Record<string, unknown>) => NativeClient
 
 async function loadDriver(): Promise<NativeConstructor> {
   try {
-    const pg = requirePackage<{ Client: NativeConstructor }>('pg') ?? ((await import('pg')).default as unknown as { Client: NativeConstructor })
+    const pg =
+      requirePackage<{ Client: NativeConstructor }>('pg') ?? ((await import('pg')).default as unknown as { Client: NativeConstructor })
     return pg.Client
   } catch (error) {
     throw new DatabaseError('missing_driver', 'Cannot load "pg", which Postgres needs. Run: npm install pg', { cause: error })
@@ -128,7 +129,11 @@ export class Target {
     const Native = await loadDriver()
     const failures: unknown[] = []
     for (const host of settings.hosts) {
-      const client = new Native({ ...(await clientConfig(settings, host)), pipeline: false, types: { getTypeParser: () => (text: string) => text } })
+      const client = new Native({
+        ...(await clientConfig(settings, host)),
+        pipeline: false,
+        types: { getTypeParser: () => (text: string) => text }
+      })
       // Without a listener, a connection that breaks would end the process.
       client.on('error', () => undefined)
       try {
@@ -152,7 +157,10 @@ export class Target {
     const [version, encoding, isReadOnly, current] = rows[0] as TextRow
     if (isReadOnly === 'on') throw new DatabaseError('read_only', `${location} takes no writes; name its primary.`)
     if (encoding !== 'UTF8') {
-      throw new DatabaseError('invalid_configuration', `The database at ${location} has the encoding ${encoding}; promote needs one with UTF8.`)
+      throw new DatabaseError(
+        'invalid_configuration',
+        `The database at ${location} has the encoding ${encoding}; promote needs one with UTF8.`
+      )
     }
     if (schema === undefined && current === null) {
       throw new DatabaseError('invalid_configuration', `The search path at ${location} leads to no schema; name one with --schema.`)
@@ -187,7 +195,12 @@ export class Target {
   async begin(): Promise<void> {
     const settings = Object.entries(SETTINGS).map(([name, value]) => `SET LOCAL ${name} = ${quoteText(value)}`)
     await this.query(
-      ['BEGIN ISOLATION LEVEL READ COMMITTED', ...settings, ...(this.version >= 90_600 ? [IDLE_TIMEOUT] : []), ...(this.version >= 140_000 ? [CHECK_INTERVAL] : [])].join('; ')
+      [
+        'BEGIN ISOLATION LEVEL READ COMMITTED',
+        ...settings,
+        ...(this.version >= 90_600 ? [IDLE_TIMEOUT] : []),
+        ...(this.version >= 140_000 ? [CHECK_INTERVAL] : [])
+      ].join('; ')
     )
   }
 
@@ -238,7 +251,8 @@ export class Target {
     const from = `FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ${quoteText(this.schema)} AND c.relname IN (${list})`
     const found = await this.query(`SELECT c.oid, c.relname, c.relkind, obj_description(c.oid, 'pg_class') ${from}`)
     const tables = new Map<string, TargetTable>()
-    for (const [oid, name, kind, comment] of found) tables.set(name as string, await this.#table(oid as string, name as string, kind as string, comment ?? ''))
+    for (const [oid, name, kind, comment] of found)
+      tables.set(name as string, await this.#table(oid as string, name as string, kind as string, comment ?? ''))
     return tables
   }
 

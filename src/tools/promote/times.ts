@@ -3,8 +3,7 @@
 /** Why a value is no time that can move; completes "holds …". */
 export type TimeProblem = string
 
-const TIME =
-  /^(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?\s?(?:(Z)|([+-])(\d\d)(?::?(\d\d))?(?::?(\d\d))?)?$/i
+const TIME = /^(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?\s?(?:(Z)|([+-])(\d\d)(?::?(\d\d))?(?::?(\d\d))?)?$/i
 
 /** The years 0001 to 9999, in ms since 1970. */
 const FIRST = new Date('0001-01-01T00:00:00.000Z').getTime()
@@ -21,8 +20,21 @@ interface Instant {
 function readTime(text: string, digits: number): Instant | TimeProblem {
   const found = TIME.exec(text)
   if (found === null) return 'a text that is no time'
-  const [, year = '', month = '', day = '', hour = '0', minute = '0', second = '0', given = '', , sign, zoneHour = '0', zoneMinute = '0', zoneSecond = '0'] =
-    found
+  const [
+    ,
+    year = '',
+    month = '',
+    day = '',
+    hour = '0',
+    minute = '0',
+    second = '0',
+    given = '',
+    ,
+    sign,
+    zoneHour = '0',
+    zoneMinute = '0',
+    zoneSecond = '0'
+  ] = found
   if (!isDay(year, month, day)) return 'a day that does not exist'
   const isEndOfDay = Number(hour) === 24 && Number(minute) === 0 && Number(second) === 0 && /^0*$/.test(given)
   if ((Number(hour) > 23 && !isEndOfDay) || Number(minute) > 59 || Number(second) > 59) return 'a time of day that does not exist'
