@@ -306,23 +306,23 @@ class Translator {
     if (left.type !== 'text') throw new Untranslatable(`LIKE on a ${left.type}`)
     const pattern = this.expression(5)
     if (pattern.type !== 'text') throw new Untranslatable(`LIKE with a ${pattern.type}`)
-    const escape = this.#reader.take('ESCAPE') ? this.#reader.next().text : "''"
-    return { sql: `(${left.sql} ILIKE ${pattern.sql} ESCAPE ${escape})`, type: 'boolean' }
+    const character = this.#reader.take('ESCAPE') ? this.#reader.next().text : "''"
+    return { sql: `(${left.sql} ILIKE ${pattern.sql} ESCAPE ${character})`, type: 'boolean' }
   }
 
   #case(): Operand {
     const reader = this.#reader
     const subject = reader.sees('WHEN') ? undefined : this.expression(0)
-    const branches: { when: string; then: Operand }[] = []
+    const branches: { when: string; result: Operand }[] = []
     while (reader.take('WHEN')) {
       const value = this.expression(0)
       const when = subject === undefined ? asBoolean(value).sql : compare(subject, value, '=').sql
       if (!reader.take('THEN')) throw new Untranslatable('CASE without THEN')
-      branches.push({ when, then: this.expression(0) })
+      branches.push({ when, result: this.expression(0) })
     }
     const last = reader.take('ELSE') ? this.expression(0) : undefined
     if (!reader.take('END')) throw new Untranslatable('CASE without END')
-    const results = sameType([...branches.map(({ then }) => then), ...(last ? [last] : [])])
+    const results = sameType([...branches.map(({ result }) => result), ...(last ? [last] : [])])
     const texts = branches.map(({ when }, i) => `WHEN ${when} THEN ${results[i]?.sql}`)
     return {
       sql: `CASE ${texts.join(' ')}${last ? ` ELSE ${results.at(-1)?.sql}` : ''} END`,
