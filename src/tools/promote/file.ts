@@ -83,11 +83,11 @@ export class SqliteFile {
     }
   }
 
-  /** Yields the rows of a statement, one in memory at a time. Other statements may read meanwhile. */
-  *each(sql: string, ...values: Cell[]): Generator<Cell[], void, undefined> {
-    // Not from the cache: one statement cannot run twice at a time.
+  /** Returns an iterator of the rows of a statement, one in memory at a time. Other statements may read meanwhile. */
+  each(sql: string, ...values: Cell[]): IterableIterator<Cell[]> {
     try {
-      yield* this.#native
+      // Not from the cache: one statement cannot run twice at a time.
+      return this.#native
         .prepare(sql)
         .raw(true)
         .safeIntegers(true)

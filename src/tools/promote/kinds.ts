@@ -219,9 +219,12 @@ const BYTES: Kind = {
 const DAY = '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]'
 const CLOCK = '[0-2][0-9]:[0-5][0-9]:[0-5][0-9]'
 
-/** Days that exist in every month; the others are judged one by one. */
-function isPlainDay(c: string): string {
-  return `substr(${c}, 6, 2) BETWEEN '01' AND '12' AND substr(${c}, 9, 2) BETWEEN '01' AND '28' AND ${c} >= '0001'`
+/** A day of the calendar. SQLite's date() makes 1 March of 30 February; it is asked only for days that not every month has. */
+function isDayInSql(c: string): string {
+  return (
+    `substr(${c}, 6, 2) BETWEEN '01' AND '12' AND ${c} >= '0001' AND substr(${c}, 9, 2) > '00' AND ` +
+    `(substr(${c}, 9, 2) <= '28' OR date(substr(${c}, 1, 10)) = substr(${c}, 1, 10))`
+  )
 }
 
 /** @param digits of a second's fraction */
@@ -235,7 +238,7 @@ function timestamp(type: string, digits: number): Kind {
       digits < 3
         ? 'FALSE'
         : `(${c} GLOB '${DAY}T${CLOCK}.[0-9][0-9][0-9]Z' OR ${c} GLOB '${DAY} ${CLOCK}') AND typeof(${c}) = 'text' AND ` +
-          `${isPlainDay(c)} AND substr(${c}, 12, 2) <= '23'`,
+          `${isDayInSql(c)} AND substr(${c}, 12, 2) <= '23'`,
     problem: value =>
       typeof value === 'string' || typeof value === 'bigint' ? emptyOr(value, timeProblem(value, digits)) : describe(value),
     inSql: c => `substr(${c}, 1, 10) || ' ' || substr(${c}, 12, 8) || rtrim(rtrim(substr(${c}, 20, 4), '0'), '.') || '+00'`,
@@ -252,7 +255,7 @@ const DATE: Kind = {
   type: 'DATE',
   expression: 'date',
   isText: false,
-  fine: c => `${c} GLOB '${DAY}' AND typeof(${c}) = 'text' AND ${isPlainDay(c)}`,
+  fine: c => `${c} GLOB '${DAY}' AND typeof(${c}) = 'text' AND ${isDayInSql(c)}`,
   problem(value) {
     if (typeof value !== 'string' || value === '') return describe(value)
     const [, year = '', month = '', day = '', rest] = /^(\d{4})-(\d\d)-(\d\d)([ T].*)?$/s.exec(value) ?? []

@@ -5,9 +5,10 @@
  */
 import { DatabaseError } from '../../errors.ts'
 import type { SqliteFile } from './file.ts'
+import { hasherFor } from './hash.ts'
 import type { PlanTable } from './plan.ts'
 import { quoteName, quoteText } from './quote.ts'
-import { deleteRanges, digitsFor, isSame, type RangeSum, rangesOnPostgres, Sums, totalOnPostgres } from './ranges.ts'
+import { deleteRanges, isSame, type RangeSum, rangesFor, rangesOnPostgres, Sums, totalOnPostgres } from './ranges.ts'
 import { Lines, type TableFacts } from './rows.ts'
 import { OWN_COMMENT, type Target } from './target.ts'
 
@@ -33,7 +34,7 @@ export interface Moved {
 }
 
 /** Bytes that are sent at once. */
-const CHUNK = 64 * 1024
+const CHUNK = 128 * 1024
 
 /** Where statements are kept that put back what was taken off for the move; a later run finds them. */
 export const PENDING = 'duolect_promotion'
@@ -42,9 +43,9 @@ export const PENDING = 'duolect_promotion'
 export async function isMoved(context: MoveContext, table: PlanTable, facts: TableFacts): Promise<boolean> {
   if (table.existing === undefined) return false
   const lines = new Lines(table, facts, context.isUtf16)
-  const sums = new Sums(0)
+  const sums = new Sums(hasherFor(context.target.version), 1)
   await readAll(context, lines, sums)
-  return context.target.transaction(async () => isSame(sums.total, await total(context.target, table, lines)))
+  return context.target.transaction(async () => isSame(sums.total, await total(context.target, table, lines.onPostgres(false))))
 }
 
 /** Moves a table. */
@@ -52,7 +53,7 @@ export async function moveTable(context: MoveContext, table: PlanTable, facts: T
   const { target } = context
   const lines = new Lines(table, facts, context.isUtf16)
   if (table.existing === undefined || table.existing.isEmpty) return target.transaction(() => fill(context, table, facts, lines))
-  const sums = new Sums(digitsFor(facts.rowCount))
+  const sums = new Sums(hasherFor(target.version), rangesFor(facts.rowCount))
   await readAll(context, lines, sums)
   return target.transaction(() => repair(context, table, facts, lines, sums))
 }
@@ -71,10 +72,10 @@ async function fill(context: MoveContext, table: PlanTable, facts: TableFacts, l
     if (found.length > 0)
       throw new DatabaseError('serialization_failure', `${table.target} got rows on Postgres while this ran. Run the same command again.`)
   }
-  const sums = new Sums(0)
+  const sums = new Sums(hasherFor(target.version), 1)
   // Rows of a table that no other transaction can see need no later look at who may see them.
-  await copy(context, table, lines, sums, undefined, isNew)
-  await verify(target, table, lines, sums)
+  await copy(context, table, lines, sums, () => true, isNew)
+  await verify(target, table, lines.onPostgres(true), sums)
   await makeMissing(target, table)
   await putBack()
   return { rows: facts.rowCount, copied: facts.rowCount, ranges: facts.rowCount === 0 ? 0 : 1, allRanges: 1 }
@@ -83,19 +84,21 @@ async function fill(context: MoveContext, table: PlanTable, facts: TableFacts, l
 /** Replaces the ranges that differ. */
 async function repair(context: MoveContext, table: PlanTable, facts: TableFacts, lines: Lines, sums: Sums): Promise<Moved> {
   const { target } = context
-  const allRanges = 16 ** sums.digits
-  if (isSame(sums.total, await total(target, table, lines))) {
+  const allRanges = sums.ranges
+  const line = lines.onPostgres(false)
+  const checksum = hasherFor(target.version).onPostgres(line)
+  if (isSame(sums.total, await total(target, table, line))) {
     await makeMissing(target, table)
     return { rows: facts.rowCount, copied: 0, ranges: 0, allRanges }
   }
   const putBack = await prepare(context, table)
   const name = target.qualify(table.target)
-  const found = await target.query(rangesOnPostgres(name, lines.onPostgres, sums.digits))
-  const differing = sums.differing(new Map(found.map(([range, ...sum]) => [Number.parseInt(range || '0', 16), toSum(sum)])))
-  await target.query(deleteRanges(name, lines.onPostgres, sums.digits, differing))
-  const again = new Sums(sums.digits)
-  const copied = await copy(context, table, lines, again, differing, false)
-  await verify(target, table, lines, again)
+  const found = await target.query(rangesOnPostgres(name, checksum, sums.ranges))
+  const differing = sums.differing(new Map(found.map(([range, ...sum]) => [Number(range), toSum(sum)])))
+  await target.query(deleteRanges(name, checksum, sums.ranges, differing))
+  const again = new Sums(hasherFor(target.version), sums.ranges)
+  const copied = await copy(context, table, lines, again, range => differing.has(range), false)
+  await verify(target, table, line, again)
   await makeMissing(target, table)
   await putBack()
   return { rows: facts.rowCount, copied, ranges: differing.size, allRanges }
@@ -105,14 +108,14 @@ function toSum([count, sum]: readonly (string | null | undefined)[]): RangeSum {
   return { count: Number(count), sum: BigInt(sum ?? 0) }
 }
 
-async function total(target: Target, table: PlanTable, lines: Lines): Promise<RangeSum> {
-  const [row] = await target.query(totalOnPostgres(target.qualify(table.target), lines.onPostgres))
+async function total(target: Target, table: PlanTable, line: string): Promise<RangeSum> {
+  const [row] = await target.query(totalOnPostgres(target.qualify(table.target), hasherFor(target.version).onPostgres(line)))
   return toSum(row ?? [])
 }
 
-async function verify(target: Target, table: PlanTable, lines: Lines, sums: Sums): Promise<void> {
+async function verify(target: Target, table: PlanTable, line: string, sums: Sums): Promise<void> {
   const own = sums.total
-  const other = await total(target, table, lines)
+  const other = await total(target, table, line)
   if (isSame(own, other)) return
   throw new DatabaseError(
     'data_corrupted',
@@ -165,67 +168,74 @@ async function prepare({ target, isPlanned }: MoveContext, table: PlanTable): Pr
 
 /** Reads all rows of the file for their checksums. */
 async function readAll(context: MoveContext, lines: Lines, sums: Sums): Promise<void> {
-  for (const { compared } of lines.small(context.file)) {
-    sums.add(compared)
-    context.progress()
-    const pause = context.breathe()
-    if (pause !== undefined) await pause
-  }
-  for (const key of lines.bigKeys(context.file)) {
-    sums.add(checksumOfBig(context.file, lines, key))
-    context.progress()
-    await context.breathe()
+  for await (const _ of send(context, lines, sums, () => false)) {
+    // Nothing is wanted, so nothing comes.
   }
 }
 
-function checksumOfBig(file: SqliteFile, lines: Lines, key: Parameters<Lines['big']>[1]): string {
-  const pieces = lines.big(file, key)
-  for (;;) {
-    const next = pieces.next()
-    if (next.done === true) return next.value
-  }
-}
-
-/** Sends the rows of some ranges, or all. Returns how many. */
+/** Copies the rows of some ranges. Returns how many. */
 async function copy(
   context: MoveContext,
   table: PlanTable,
   lines: Lines,
   sums: Sums,
-  ranges: ReadonlySet<number> | undefined,
+  isWanted: (range: number) => boolean,
   isNew: boolean
 ): Promise<number> {
-  const { file, target } = context
-  let copied = 0
-  async function* source(): AsyncGenerator<Buffer, void, undefined> {
-    let waiting: string[] = []
-    let size = 0
-    for (const { copied: line, compared } of lines.small(file)) {
-      const range = sums.add(compared)
-      context.progress()
-      const pause = context.breathe()
-      if (pause !== undefined) await pause
-      if (ranges !== undefined && !ranges.has(range)) continue
-      copied++
-      waiting.push(line)
-      size += line.length
-      if (size < CHUNK) continue
-      yield Buffer.from(`${waiting.join('\n')}\n`)
-      waiting = []
-      size = 0
-    }
-    if (waiting.length > 0) yield Buffer.from(`${waiting.join('\n')}\n`)
-    for (const key of lines.bigKeys(file)) {
-      context.progress()
-      // Whether a row with a big cell is wanted is known only when it was read.
-      const isKnown = ranges !== undefined
-      if (isKnown && !ranges.has(sums.add(checksumOfBig(file, lines, key)))) continue
-      copied++
-      const compared = yield* lines.big(file, key)
-      if (!isKnown) sums.add(compared)
-    }
-  }
   const columns = lines.columns.map(quoteName).join(', ')
-  await target.copy(`COPY ${target.qualify(table.target)} (${columns}) FROM STDIN${isNew ? ' WITH (FREEZE)' : ''}`, source())
+  let copied = 0
+  const source = send(context, lines, sums, range => {
+    const wanted = isWanted(range)
+    if (wanted) copied++
+    return wanted
+  })
+  await context.target.copy(`COPY ${context.target.qualify(table.target)} (${columns}) FROM STDIN${isNew ? ' WITH (FREEZE)' : ''}`, source)
   return copied
+}
+
+/** Adds up the checksums of all rows, and yields the lines of those that are wanted, as COPY takes them. */
+async function* send(
+  { file, progress, breathe }: MoveContext,
+  lines: Lines,
+  sums: Sums,
+  isWanted: (range: number) => boolean
+): AsyncGenerator<Buffer, void, undefined> {
+  let chunk = Buffer.allocUnsafe(CHUNK)
+  let end = 0
+  for (const { copied, compared } of lines.small(file)) {
+    progress()
+    const pause = breathe()
+    if (pause !== undefined) await pause
+    // A character takes three bytes at most for each of its units.
+    const room = 3 * copied.length + 1
+    if (end + room > chunk.length) {
+      if (end > 0) yield chunk.subarray(0, end)
+      chunk = Buffer.allocUnsafe(Math.max(CHUNK, room))
+      end = 0
+    }
+    const stop = end + chunk.write(copied, end)
+    const range = compared === undefined ? sums.add(chunk, end, stop) : addText(sums, compared)
+    if (!isWanted(range)) continue
+    chunk[stop] = 0x0a
+    end = stop + 1
+  }
+  if (end > 0) yield chunk.subarray(0, end)
+  for (const key of lines.bigKeys(file)) {
+    progress()
+    // Twice, since whether it is wanted is known only when it was read.
+    if (isWanted(addText(sums, comparedOf(lines.big(file, key))))) yield* lines.big(file, key)
+    await breathe()
+  }
+}
+
+function addText(sums: Sums, text: string): number {
+  const bytes = Buffer.from(text)
+  return sums.add(bytes, 0, bytes.length)
+}
+
+function comparedOf(pieces: Generator<Buffer, string, undefined>): string {
+  for (;;) {
+    const next = pieces.next()
+    if (next.done === true) return next.value
+  }
 }

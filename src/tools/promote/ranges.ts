@@ -1,27 +1,20 @@
 /**
- * Comparing by checksums. A row's range is given by the first digits of its line's MD5, so that tables without a key
+ * Comparing by checksums. A row's range is given by the last bits of its line's checksum, so that tables without a key
  * have ranges, too, and a changed row concerns two small ones wherever it stands. A range is compared by the number of
  * its rows and the sum of their checksums: a sum, since equal rows would cancel each other out in a XOR.
  */
-import * as crypto from 'node:crypto'
+import type { Checksum, Hasher } from './hash.ts'
 
 /** Rows that a range has about. */
 const RANGE_SIZE = 64
 
-/** Digits of the MD5 that name a range: at most 65536 ranges. */
-const MAX_DIGITS = 4
+const MAX_RANGES = 65_536
 
-/** Returns how many digits name a range of a table. */
-export function digitsFor(rowCount: number): number {
-  let digits = 0
-  while (digits < MAX_DIGITS && rowCount / 16 ** digits > RANGE_SIZE) digits++
-  return digits
-}
-
-/** The MD5 of a line in UTF-8, a character for each byte. */
-function md5(line: string): string {
-  // hash() is four times as fast; Node.js before 20.12 lacks it.
-  return crypto.hash === undefined ? crypto.createHash('md5').update(line).digest('binary') : crypto.hash('md5', line, 'binary')
+/** Returns how many ranges a table has: a power of two. */
+export function rangesFor(rowCount: number): number {
+  let ranges = 1
+  while (ranges < MAX_RANGES && rowCount / ranges > RANGE_SIZE) ranges *= 2
+  return ranges
 }
 
 export interface RangeSum {
@@ -33,48 +26,55 @@ const TWO_32 = 2 ** 32
 
 /** Adds up the checksums of lines by their ranges. */
 export class Sums {
-  readonly digits: number
+  readonly ranges: number
+  readonly #hasher: Hasher
+  readonly #checksum: Checksum = { upper: 0, lower: 0 }
   readonly #counts: Float64Array
-  /** The upper 24 and the lower 32 bits, since a sum of 56 bits would be rounded. */
-  readonly #upper: Float64Array
+  /** The upper 8 bits with the sign, 24 bits, and the lower 32 bits: a sum of all 64 would be rounded. */
+  readonly #top: Float64Array
+  readonly #middle: Float64Array
   readonly #lower: Float64Array
 
-  constructor(digits: number) {
-    const size = 16 ** digits
-    this.digits = digits
-    this.#counts = new Float64Array(size)
-    this.#upper = new Float64Array(size)
-    this.#lower = new Float64Array(size)
+  constructor(hasher: Hasher, ranges: number) {
+    this.#hasher = hasher
+    this.ranges = ranges
+    this.#counts = new Float64Array(ranges)
+    this.#top = new Float64Array(ranges)
+    this.#middle = new Float64Array(ranges)
+    this.#lower = new Float64Array(ranges)
   }
 
-  /** Adds a line, and returns its range. */
-  add(line: string): number {
-    const digest = md5(line)
-    const at = (i: number) => digest.charCodeAt(i)
-    const range = ((at(0) << 8) | at(1)) >> (16 - 4 * this.digits)
-    let lower = (this.#lower[range] as number) + at(5) * 0x1000000 + ((at(6) << 16) | (at(7) << 8) | at(8))
-    let upper = (this.#upper[range] as number) + ((at(2) << 16) | (at(3) << 8) | at(4))
-    if (lower >= TWO_32) {
-      lower -= TWO_32
-      upper++
+  /** Adds the line that `bytes` holds from one place to another, and returns its range. */
+  add(bytes: Buffer, from: number, to: number): number {
+    const checksum = this.#checksum
+    this.#hasher.compute(bytes, from, to, checksum)
+    const range = (checksum.lower & (this.ranges - 1)) >>> 0
+    let lower = (this.#lower[range] as number) + checksum.lower
+    let middle = (this.#middle[range] as number) + (checksum.upper & 0xffffff)
+    if (lower >= 2 ** 52) {
+      middle += Math.floor(lower / TWO_32)
+      lower %= TWO_32
     }
     this.#lower[range] = lower
-    this.#upper[range] = upper
-    ;(this.#counts[range] as number)++
+    this.#middle[range] = middle
+    this.#top[range] = (this.#top[range] as number) + (checksum.upper >> 24)
+    this.#counts[range] = (this.#counts[range] as number) + 1
     return range
   }
 
   of(range: number): RangeSum {
-    return {
-      count: this.#counts[range] as number,
-      sum: BigInt(this.#upper[range] as number) * BigInt(TWO_32) + BigInt(this.#lower[range] as number)
-    }
+    const [top, middle, lower] = [this.#top[range], this.#middle[range], this.#lower[range]].map(lane => BigInt(lane as number)) as [
+      bigint,
+      bigint,
+      bigint
+    ]
+    return { count: this.#counts[range] as number, sum: (top << 56n) + (middle << 32n) + lower }
   }
 
   get total(): RangeSum {
     let count = 0
     let sum = 0n
-    for (let range = 0; range < this.#counts.length; range++) {
+    for (let range = 0; range < this.ranges; range++) {
       const own = this.of(range)
       count += own.count
       sum += own.sum
@@ -85,7 +85,7 @@ export class Sums {
   /** Returns the ranges that differ from those of Postgres, which leaves out empty ones. */
   differing(others: ReadonlyMap<number, RangeSum>): Set<number> {
     const found = new Set<number>()
-    for (let range = 0; range < this.#counts.length; range++) {
+    for (let range = 0; range < this.ranges; range++) {
       if (!isSame(this.of(range), others.get(range) ?? { count: 0, sum: 0n })) found.add(range)
     }
     return found
@@ -96,23 +96,21 @@ export function isSame(a: RangeSum, b: RangeSum): boolean {
   return a.count === b.count && a.sum === b.sum
 }
 
-/** Has Postgres add up a whole table. The line stands in it once, so that the server may share the work among processes. */
-export function totalOnPostgres(table: string, line: string): string {
-  return `SELECT count(*), sum(('x' || substr(md5(${line}), 5, 14))::BIT(56)::BIGINT) FROM ${table}`
+/** Has Postgres add up a whole table. The checksum stands in it once, so that the server may share the work among processes. */
+export function totalOnPostgres(table: string, checksum: string): string {
+  return `SELECT count(*), sum(${checksum}) FROM ${table}`
 }
 
-/** Has Postgres add up each range. OFFSET 0 keeps it from computing each line twice. */
-export function rangesOnPostgres(table: string, line: string, digits: number): string {
+/** Has Postgres add up each range. OFFSET 0 keeps it from computing each checksum twice. */
+export function rangesOnPostgres(table: string, checksum: string, ranges: number): string {
   return (
-    `SELECT substr(sum, 1, ${digits}), count(*), sum(('x' || substr(sum, 5, 14))::BIT(56)::BIGINT) ` +
-    `FROM (SELECT md5(${line}) AS sum FROM ${table} OFFSET 0) AS lines GROUP BY 1`
+    `SELECT checksum & ${ranges - 1}, count(*), sum(checksum) ` +
+    `FROM (SELECT ${checksum} AS checksum FROM ${table} OFFSET 0) AS checksums GROUP BY 1`
   )
 }
 
-/** Has Postgres delete the rows of ranges. */
-export function deleteRanges(table: string, line: string, digits: number, ranges: ReadonlySet<number>): string {
-  const names = [...ranges].map(range => range.toString(16).padStart(digits, '0'))
-  if (digits === 0) return `DELETE FROM ${table}`
-  // Joined, since ANY would compare each row with each range.
-  return `DELETE FROM ${table} USING unnest('{${names.join(',')}}'::TEXT[]) AS wanted (duolect_range) WHERE substr(md5(${line}), 1, ${digits}) = duolect_range`
+/** Has Postgres delete the rows of ranges. Joined, since ANY would compare each row with each range. */
+export function deleteRanges(table: string, checksum: string, ranges: number, wanted: ReadonlySet<number>): string {
+  const names = `unnest('{${[...wanted].join(',')}}'::BIGINT[]) AS wanted (duolect_range)`
+  return `DELETE FROM ${table} USING ${names} WHERE (${checksum} & ${ranges - 1}) = duolect_range`
 }

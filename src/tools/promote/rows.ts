@@ -88,10 +88,10 @@ export function hasEscapes(text: string): boolean {
 
 // Lines -----------------------------------------------------------------------------------------------------------------
 
-/** A row as COPY takes it, and what both sides compare: with computed columns, and checksums in place of big cells. */
+/** A row as COPY takes it, and what both sides compare where that is another line: with computed columns. */
 export interface Line {
   readonly copied: string
-  readonly compared: string
+  readonly compared: string | undefined
 }
 
 /** A piece of a line: an expression of SQLite, or a column that JavaScript writes. */
@@ -118,22 +118,27 @@ export class Lines {
     return this.#copied.map(({ target }) => target)
   }
 
-  /** The line of a row, as Postgres writes it. */
-  get onPostgres(): string {
-    const fields = [...this.#copied, ...this.#computed].map(column => this.#fieldOnPostgres(column))
+  /**
+   * The line of a row, as Postgres writes it.
+   *
+   * @param isFresh true if the table has nothing but what COPY has just brought
+   */
+  onPostgres(isFresh: boolean): string {
+    const fields = [...this.#copied, ...this.#computed].map(column => this.#fieldOnPostgres(column, isFresh))
     return `array_to_string(ARRAY[${fields.join(', ')}]::TEXT[], chr(9), '\\N')`
   }
 
-  #fieldOnPostgres({ kind, source, target }: PlanColumn): string {
+  #fieldOnPostgres({ kind, source, target }: PlanColumn, isFresh: boolean): string {
     const name = quoteName(target)
     const written = kind.onPostgres(name)
     if (!kind.isText && kind.type !== 'BYTEA') return written
-    // Without escapes in the file, only a text that looks like a NULL has to differ from it.
-    const field = !kind.isText
-      ? written
-      : this.#facts.needsEscape
-        ? escapedOnPostgres(written)
-        : `CASE WHEN ${written} = '\\N' THEN '\\\\N' ELSE ${written} END`
+    // Without escapes in the file, only a text that looks like a NULL has to differ from it, and COPY brings none.
+    const field =
+      !kind.isText || (isFresh && !this.#facts.needsEscape)
+        ? written
+        : this.#facts.needsEscape
+          ? escapedOnPostgres(written)
+          : `CASE WHEN ${written} = '\\N' THEN '\\\\N' ELSE ${written} END`
     if (!this.#facts.big.has(source.name)) return field
     const raw = kind.isText ? written : name
     const size = this.#isUtf16 && kind.isText ? `char_length(${raw})` : `octet_length(${raw})`
@@ -171,7 +176,7 @@ export class Lines {
     const hasComputed = this.#computed.length > 0
     for (const row of file.each(sql)) {
       const line = copied.write(row, 0)
-      yield { copied: line, compared: hasComputed ? `${line}\t${computed.write(row, count)}` : line }
+      yield { copied: line, compared: hasComputed ? `${line}\t${computed.write(row, count)}` : undefined }
     }
   }
 
