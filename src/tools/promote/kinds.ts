@@ -216,17 +216,6 @@ const BYTES: Kind = {
   onPostgres: c => `'\\\\x' || upper(encode(${c}, 'hex'))`
 }
 
-const DAY = '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]'
-const CLOCK = '[0-2][0-9]:[0-5][0-9]:[0-5][0-9]'
-
-/** A day of the calendar. SQLite's date() makes 1 March of 30 February; it is asked only for days that not every month has. */
-function isDayInSql(c: string): string {
-  return (
-    `substr(${c}, 6, 2) BETWEEN '01' AND '12' AND ${c} >= '0001' AND substr(${c}, 9, 2) > '00' AND ` +
-    `(substr(${c}, 9, 2) <= '28' OR date(substr(${c}, 1, 10)) = substr(${c}, 1, 10))`
-  )
-}
-
 /** @param digits of a second's fraction */
 function timestamp(type: string, digits: number): Kind {
   const hasZone = type.startsWith('TIMESTAMPTZ')
@@ -234,11 +223,12 @@ function timestamp(type: string, digits: number): Kind {
     type,
     expression: 'timestamp',
     isText: false,
+    // SQLite makes nothing of month 13, and 1 March of 30 February, but not where it has a modifier.
     fine: c =>
       digits < 3
         ? 'FALSE'
-        : `(${c} GLOB '${DAY}T${CLOCK}.[0-9][0-9][0-9]Z' OR ${c} GLOB '${DAY} ${CLOCK}') AND typeof(${c}) = 'text' AND ` +
-          `${isDayInSql(c)} AND substr(${c}, 12, 2) <= '23'`,
+        : `(${c} = replace(datetime(${c}, 'subsec'), ' ', 'T') || 'Z' OR ${c} = datetime(${c})) AND typeof(${c}) = 'text' AND ${c} >= '0001' ` +
+          `AND (substr(${c}, 9, 2) <= '28' OR date(${c}) = substr(${c}, 1, 10))`,
     problem: value =>
       typeof value === 'string' || typeof value === 'bigint' ? emptyOr(value, timeProblem(value, digits)) : describe(value),
     inSql: c => `substr(${c}, 1, 10) || ' ' || substr(${c}, 12, 8) || rtrim(rtrim(substr(${c}, 20, 4), '0'), '.') || '+00'`,
@@ -255,7 +245,7 @@ const DATE: Kind = {
   type: 'DATE',
   expression: 'date',
   isText: false,
-  fine: c => `${c} GLOB '${DAY}' AND typeof(${c}) = 'text' AND ${isDayInSql(c)}`,
+  fine: c => `${c} = date(${c}) AND typeof(${c}) = 'text' AND ${c} >= '0001'`,
   problem(value) {
     if (typeof value !== 'string' || value === '') return describe(value)
     const [, year = '', month = '', day = '', rest] = /^(\d{4})-(\d\d)-(\d\d)([ T].*)?$/s.exec(value) ?? []

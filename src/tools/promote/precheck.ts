@@ -15,6 +15,10 @@ const MAX_LINE = 1_000_000_000
 /** SQLite limits the columns of a result to 2000. */
 const COLUMNS_AT_ONCE = 500
 
+/** Rows that are looked at together, where none has a cell of more bytes. */
+const CHUNK_ROWS = 1000
+const SMALL_CELL = 8 * 1024
+
 /** Rows of a problem that are named; the others are counted. */
 const MAX_NAMED = 3
 
@@ -63,16 +67,6 @@ function showCell(value: Cell): string {
   return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
 }
 
-/** Checks the file itself. */
-export function checkIntegrity(file: SqliteFile, problems: Problems): void {
-  for (const [message] of file.rows('PRAGMA main.integrity_check')) {
-    // What is named by its row below.
-    if (message === 'ok' || /^(NULL value|CHECK constraint failed|NUMERIC value|TEXT value|non-\w+ value) in /.test(message as string))
-      continue
-    problems.add('the file', undefined, `PRAGMA integrity_check says: ${message}`, undefined)
-  }
-}
-
 /**
  * Checks the values of a table.
  *
@@ -86,10 +80,13 @@ export async function checkTable(
   breathe: () => Promise<void> | undefined
 ): Promise<TableFacts> {
   const checker = new TableChecker(file, table, isUtf16, problems)
-  for (const row of file.each(checker.query)) {
-    checker.look(row)
-    const pause = breathe()
-    if (pause !== undefined) await pause
+  for (const part of checker.parts()) {
+    for (const row of part) {
+      checker.look(row)
+      const pause = breathe()
+      if (pause !== undefined) await pause
+    }
+    await breathe()
   }
   checker.lookAtIds()
   for (const unique of table.unique) checker.lookAtUnique(unique)
@@ -122,16 +119,58 @@ class TableChecker {
     return { unusual: this.#unusual, big: this.#big, needsEscape: this.#needsEscape, rowCount: this.#rowCount }
   }
 
-  /** Gives for each row: whether it is fine, its texts if none is big, the columns that are judged here, its key. */
-  get query(): string {
-    const texts = this.#table.columns.filter(({ kind }) => kind.isText).map(({ source }) => `coalesce(${quoteName(source.name)}, '')`)
+  /** Yields the rows that have to be looked at one by one. */
+  *parts(): Generator<Iterable<Cell[]>, void, undefined> {
+    const { source } = this.#table
+    if (source.rowId === undefined || this.#judged.length > 0 || this.#isUtf16) {
+      yield this.#file.each(`SELECT ${this.#columnsOfRow()} ${from(source)}`)
+      return
+    }
+    const { rowId } = source
+    const chunk =
+      `SELECT count(*), max(id), sum(is_fine), CAST(group_concat(text) AS BLOB) FROM (SELECT ${rowId} AS id, ` +
+      `(${this.#isFine()}) AND (${this.#isSmall(SMALL_CELL)}) AS is_fine, ${this.#text(SMALL_CELL)} AS text ` +
+      `${from(source)} WHERE ${rowId} > ? ORDER BY ${rowId} LIMIT ${CHUNK_ROWS})`
+    const rows = `SELECT ${this.#columnsOfRow()} ${from(source)} WHERE ${rowId} > ? AND ${rowId} <= ?`
+    // From the smallest rowid on, which is compared by >=.
+    let last: Cell = this.#file.value(`SELECT min(${rowId}) ${from(source)}`) ?? null
+    if (last === null) return
+    yield this.#file.each(`SELECT ${this.#columnsOfRow()} ${from(source)} WHERE ${rowId} = ?`, last)
+    while (true) {
+      const [count, id, fine, texts] = this.#file.rows(chunk, last)[0] as [bigint, bigint | null, bigint, Buffer | null]
+      if (id === null) return
+      if (fine === count && this.#areFine(texts)) this.#rowCount += Number(count)
+      else yield this.#file.each(rows, last, id)
+      last = id
+    }
+  }
+
+  /** True if the texts of a chunk are valid, and none of them has a NUL. */
+  #areFine(texts: Buffer | null): boolean {
+    if (texts === null) return true
+    if (!isUtf8(texts) || texts.includes(0)) return false
+    this.#needsEscape ||= [0x09, 0x0a, 0x0d, 0x5c].some(byte => texts.includes(byte))
+    return true
+  }
+
+  /** Whether a row is fine; its texts if none is big; the columns that are judged here; its key. */
+  #columnsOfRow(): string {
+    const judged = this.#judged.map(({ source }) => quoteName(source.name))
+    const isSmall = this.#isSmall(BIG_CELL)
+    return [`(${this.#isFine()}) AND (${isSmall})`, this.#text(BIG_CELL), ...judged, ...keyOf(this.#table.source)].join(', ')
+  }
+
+  #isSmall(limit: number): string {
     const sizes = this.#table.columns
       .filter(({ kind }) => mayBeBig(kind) || kind.isText)
-      .map(({ source, kind }) => `coalesce(${sizeOf(quoteName(source.name), kind, this.#isUtf16)}, 0) <= ${BIG_CELL}`)
-    const isSmall = sizes.length === 0 ? 'TRUE' : balanced(sizes, 'AND')
-    const text = texts.length === 0 ? "''" : `CASE WHEN ${isSmall} THEN ${balanced(texts, '||')} END`
-    const judged = this.#judged.map(({ source }) => quoteName(source.name))
-    return `SELECT (${this.#isFine()}) AND (${isSmall}), ${[text, ...judged, ...keyOf(this.#table.source)].join(', ')} ${from(this.#table.source)}`
+      .map(({ source, kind }) => `coalesce(${sizeOf(quoteName(source.name), kind, this.#isUtf16)}, 0) <= ${limit}`)
+    return sizes.length === 0 ? 'TRUE' : balanced(sizes, 'AND')
+  }
+
+  /** The texts of a row, apart from each other, since the end of one and the beginning of the next could make a character. */
+  #text(limit: number): string {
+    const texts = this.#table.columns.filter(({ kind }) => kind.isText).map(({ source }) => `coalesce(${quoteName(source.name)}, '')`)
+    return texts.length === 0 ? "''" : `CASE WHEN ${this.#isSmall(limit)} THEN ${balanced(texts, "|| ',' ||")} END`
   }
 
   #isFine(): string {

@@ -5,14 +5,16 @@
  * values was looked at, nothing is written. The file is written once, when all else is done.
  */
 import type { PostgresSettings } from '../../config.ts'
+import { nativeCode } from '../../drivers/sqlite/errors.ts'
 import { DatabaseError } from '../../errors.ts'
 import { type Cell, SqliteFile } from './file.ts'
 import { analyze, makeForeignKeys, setNextIds } from './finish.ts'
 import { checkIndexSizes } from './index-sizes.ts'
+import { checkIntegrity } from './integrity.ts'
 import type { StorageClass, Stored } from './kinds.ts'
 import { isMoved, type MoveContext, type Moved, moveTable } from './move.ts'
 import { makePlan, type Plan, type PlanTable, targetName } from './plan.ts'
-import { checkIntegrity, checkTable, Problems, printProblem } from './precheck.ts'
+import { checkTable, Problems, printProblem } from './precheck.ts'
 import { count, type Output, Progress } from './progress.ts'
 import { quoteName } from './quote.ts'
 import type { TableFacts } from './rows.ts'
@@ -143,11 +145,22 @@ class Promotion {
 
   async #look(plan: Plan): Promise<Map<PlanTable, TableFacts>> {
     const { isUtf16 } = this.#schema
-    checkIntegrity(this.#file, this.#problems)
+    const integrity = checkIntegrity(this.#file)
+    // Whatever else fails first, its rejection is waited for below.
+    integrity.catch(() => undefined)
     const facts = new Map<PlanTable, TableFacts>()
-    for (const table of plan.tables) {
-      this.#progress.begin(`looking at ${table.source.name}`, 0)
-      facts.set(table, await checkTable(this.#file, table, isUtf16, this.#problems, this.#breathe))
+    try {
+      for (const table of plan.tables) {
+        this.#progress.begin(`looking at ${table.source.name}`, 0)
+        facts.set(table, await checkTable(this.#file, table, isUtf16, this.#problems, this.#breathe))
+      }
+    } catch (error) {
+      if (nativeCode(error instanceof DatabaseError ? error.cause : error) !== 'SQLITE_CORRUPT') throw error
+    }
+    for (const message of await integrity) this.#problems.add('the file', undefined, `PRAGMA integrity_check says: ${message}`, undefined)
+    if (facts.size < plan.tables.length) {
+      this.#problems.add('the file', undefined, 'cannot be read to its end', undefined)
+      return facts
     }
     this.#progress.end()
     if (this.#schema.seal !== undefined) return facts
