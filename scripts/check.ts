@@ -44,14 +44,18 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
     'index.ts',
     ['adapter.ts', 'config.ts', 'database.ts', 'errors.ts', 'handle.ts', 'kvs/', 'sql.ts', 'statement.ts', 'tracing.ts', 'users.ts']
   ],
-  ['cli.ts', ['queries.ts']]
+  // Tools know all of the core, and nothing of the core knows a tool.
+  ['tools/', ['config.ts', 'errors.ts', 'lexer.ts', 'drivers/', 'tools/']],
+  ['cli.ts', ['queries.ts', 'tools/']]
 ]
 
 /** Packages that a file may import; Node's own modules are free. */
 const PACKAGES: readonly (readonly [file: string, name: string])[] = [
   ['kvs/path.ts', 'json-pointer'],
   ['drivers/sqlite/driver.ts', 'better-sqlite3'],
-  ['drivers/postgres/driver.ts', 'pg']
+  ['drivers/postgres/driver.ts', 'pg'],
+  ['tools/promote/file.ts', 'better-sqlite3'],
+  ['tools/promote/target.ts', 'pg']
 ]
 
 function filesBelow(folder: string, ending: string): string[] {

@@ -1,11 +1,31 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import Database from 'better-sqlite3'
 import { createDatabase } from '../src/index.ts'
 import { AWKWARD } from './support/awkward.ts'
+import { finished } from './support/processes.ts'
 import { differences, inFile, promote, unseal, workshop } from './support/promotion.ts'
 
 const { file, target, query } = workshop()
+
+const root = join(import.meta.dirname, '..')
+
+function runScript(script: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<{ status: number | null; output: string }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', join(root, script), ...args], { cwd: root, env: { ...process.env, ...env } })
+  return finished(child)
+}
+
+async function npmStart(env: NodeJS.ProcessEnv): Promise<string> {
+  const { status, output } = await runScript('scripts/quickstart.ts', [], env)
+  assert.equal(status, 0, output)
+  return output
+}
+
+function duolect(args: readonly string[], env: NodeJS.ProcessEnv): Promise<{ status: number | null; output: string }> {
+  return runScript('src/cli.ts', args, env)
+}
 
 /** Tables of the file with an id of their own, and the id that SQLite gives next. */
 function nextIds(path: string): Map<string, bigint> {
@@ -271,6 +291,34 @@ describe('Tables that are there', () => {
     assert.equal((await promote(path, url)).status, 0)
     assert.deepEqual(await postgres.kvs.get('a'), { b: [1, 'x'] })
     assert.deepEqual(await differences(path, url), [])
+    await postgres.close()
+  })
+})
+
+describe('The story of a program that outgrows its file', () => {
+  test('the quickstart on SQLite, promote, and the same program on Postgres shows the same data', async () => {
+    const dataDir = dirname(file())
+    const url = await target()
+    const env = { DATA_DIR: join(dataDir, 'story'), DATABASE_URL: url, DATABASE: '' }
+    const sqlite = await npmStart(env)
+    assert.match(sqlite, /db\.sqlite/)
+    const { status, output } = await duolect(['promote'], env)
+    assert.equal(status, 0, output)
+    const postgres = createDatabase(url)
+    const before = await postgres.all('SELECT * FROM users ORDER BY id')
+    assert.deepEqual(
+      before.map(row => (row as { first_name: string }).first_name),
+      ['Sylvain', 'Dany']
+    )
+    const shown = await npmStart({ ...env, DATABASE: 'postgres' })
+    // All but the times of the two runs.
+    const steps = (text: string) => text.slice(text.indexOf('Users are saved')).replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'a time')
+    assert.equal(steps(shown), steps(sqlite))
+    // What was saved on SQLite was found, not made anew.
+    assert.deepEqual(
+      await postgres.all('SELECT id, created_on FROM users ORDER BY id'),
+      before.map(row => ({ id: (row as { id: string }).id, created_on: (row as { created_on: Date }).created_on }))
+    )
     await postgres.close()
   })
 })
