@@ -46,14 +46,21 @@ function nextIds(path: string): Map<string, bigint> {
   return ids
 }
 
+/** Servers before 12 have no generated columns, so those are given up there. */
+async function withoutGenerated(url: string): Promise<string[]> {
+  const [[version] = []] = await query(url, 'SHOW server_version_num')
+  return Number(version) >= 120_000 ? [] : ['s', 'v', 'l'].flatMap(column => ['--without', `generated.${column}`])
+}
+
 describe('A file of awkward tables', () => {
   test('moves with every cell as duolect read it, and running it again copies nothing', async () => {
     const path = file('PRAGMA foreign_keys = OFF', ...AWKWARD)
     const url = await target()
-    const first = await promote(path, url, '--keep-open')
+    const options = ['--keep-open', ...(await withoutGenerated(url))]
+    const first = await promote(path, url, ...options)
     assert.equal(first.status, 0, first.output)
     assert.deepEqual(await differences(path, url), [])
-    const again = await promote(path, url, '--keep-open')
+    const again = await promote(path, url, ...options)
     assert.equal(again.status, 0, again.output)
     assert.match(again.output, /\b0 ranges were copied/)
   })
@@ -63,7 +70,7 @@ describe('A file of awkward tables', () => {
     const url = await target()
     const expected = nextIds(path)
     assert.ok(expected.size > 10)
-    assert.equal((await promote(path, url)).status, 0)
+    assert.equal((await promote(path, url, ...(await withoutGenerated(url)))).status, 0)
     for (const [table, id] of expected) {
       const name = table === 'MixedCase' ? 'mixedcase' : table
       const column = table === 'Quoted Table' ? '"Id"' : /^c{63}$/m.test(table) ? table : 'id'

@@ -74,7 +74,7 @@ async function fill(context: MoveContext, table: PlanTable, facts: TableFacts, l
   }
   const sums = new Sums(hasherFor(target.version), 1)
   // Rows of a table that no other transaction can see need no later look at who may see them.
-  await copy(context, table, lines, sums, () => true, isNew)
+  await copy(context, table, lines, sums, 'all', isNew)
   await verify(target, table, lines.onPostgres(true), sums)
   await makeMissing(target, table)
   await putBack()
@@ -97,7 +97,7 @@ async function repair(context: MoveContext, table: PlanTable, facts: TableFacts,
   const differing = sums.differing(new Map(found.map(([range, ...sum]) => [Number(range), toSum(sum)])))
   await target.query(deleteRanges(name, checksum, sums.ranges, differing))
   const again = new Sums(hasherFor(target.version), sums.ranges)
-  const copied = await copy(context, table, lines, again, range => differing.has(range), false)
+  const copied = await copy(context, table, lines, again, differing, false)
   await verify(target, table, line, again)
   await makeMissing(target, table)
   await putBack()
@@ -166,31 +166,24 @@ async function prepare({ target, isPlanned }: MoveContext, table: PlanTable): Pr
   }
 }
 
+/** The ranges whose rows are sent. */
+type Wanted = 'all' | ReadonlySet<number>
+
 /** Reads all rows of the file for their checksums. */
 async function readAll(context: MoveContext, lines: Lines, sums: Sums): Promise<void> {
-  for await (const _ of send(context, lines, sums, () => false)) {
-    // Nothing is wanted, so nothing comes.
-  }
+  const nothing = send(context, lines, sums, new Set(), { copied: 0 })
+  while (!(await nothing.next()).done);
 }
 
 /** Copies the rows of some ranges. Returns how many. */
-async function copy(
-  context: MoveContext,
-  table: PlanTable,
-  lines: Lines,
-  sums: Sums,
-  isWanted: (range: number) => boolean,
-  isNew: boolean
-): Promise<number> {
+async function copy(context: MoveContext, table: PlanTable, lines: Lines, sums: Sums, wanted: Wanted, isNew: boolean): Promise<number> {
   const columns = lines.columns.map(quoteName).join(', ')
-  let copied = 0
-  const source = send(context, lines, sums, range => {
-    const wanted = isWanted(range)
-    if (wanted) copied++
-    return wanted
-  })
-  await context.target.copy(`COPY ${context.target.qualify(table.target)} (${columns}) FROM STDIN${isNew ? ' WITH (FREEZE)' : ''}`, source)
-  return copied
+  const count = { copied: 0 }
+  await context.target.copy(
+    `COPY ${context.target.qualify(table.target)} (${columns}) FROM STDIN${isNew ? ' WITH (FREEZE)' : ''}`,
+    send(context, lines, sums, wanted, count)
+  )
+  return count.copied
 }
 
 /** Adds up the checksums of all rows, and yields the lines of those that are wanted, as COPY takes them. */
@@ -198,7 +191,8 @@ async function* send(
   { file, progress, breathe }: MoveContext,
   lines: Lines,
   sums: Sums,
-  isWanted: (range: number) => boolean
+  wanted: Wanted,
+  count: { copied: number }
 ): AsyncGenerator<Buffer, void, undefined> {
   let chunk = Buffer.allocUnsafe(CHUNK)
   let end = 0
@@ -215,15 +209,19 @@ async function* send(
     }
     const stop = end + chunk.write(copied, end)
     const range = compared === undefined ? sums.add(chunk, end, stop) : addText(sums, compared)
-    if (!isWanted(range)) continue
+    if (wanted !== 'all' && !wanted.has(range)) continue
     chunk[stop] = 0x0a
     end = stop + 1
+    count.copied++
   }
   if (end > 0) yield chunk.subarray(0, end)
   for (const key of lines.bigKeys(file)) {
     progress()
+    if (wanted === 'all') addText(sums, yield* lines.big(file, key))
     // Twice, since whether it is wanted is known only when it was read.
-    if (isWanted(addText(sums, comparedOf(lines.big(file, key))))) yield* lines.big(file, key)
+    else if (wanted.has(addText(sums, comparedOf(lines.big(file, key))))) yield* lines.big(file, key)
+    else continue
+    count.copied++
     await breathe()
   }
 }
