@@ -65,6 +65,12 @@ describe('The package', () => {
       assert.ok(files.includes(`package/${file}`), file)
   })
 
+  test('has its tools in the command alone, not in what a program loads', () => {
+    const textOf = (file: string) => execFileSync('tar', ['-xOzf', tarball, `package/dist/${file}`], { encoding: 'utf8' })
+    assert.match(textOf('cli.js'), /duolect_seal_/)
+    assert.doesNotMatch(textOf('index.js'), /duolect_seal_/)
+  })
+
   test('works from JavaScript with SQLite alone', () => {
     const folder = project('sqlite', ['better-sqlite3'])
     assert.deepEqual(run(folder, USE, { DATABASE: '', DATA_DIR: '' }), { status: 0, output: RESULT })

@@ -142,9 +142,13 @@ function failed(error: unknown, output: Output): number {
   return error instanceof DatabaseError && error.code === 'invalid_configuration' ? USAGE_ERROR : FAILED
 }
 
-/** Writes to the terminal; the line of progress only where somebody looks at it. */
+/** How often progress is a line of its own where it is no terminal, in ms. */
+const LOG_INTERVAL = 5000
+
+/** Writes to the terminal, where the line of progress takes the place of the one before. */
 function terminal(): Output {
   const { stderr } = process
+  let next = performance.now() + LOG_INTERVAL
   const clear = () => {
     if (stderr.isTTY) stderr.write('\r\x1b[K')
   }
@@ -157,6 +161,12 @@ function terminal(): Output {
       clear()
       console.error(line)
     },
-    status: stderr.isTTY ? line => void stderr.write(`\r\x1b[K${line}`) : undefined
+    status(line) {
+      if (stderr.isTTY) stderr.write(`\r\x1b[K${line}`)
+      else if (line !== '' && performance.now() > next) {
+        next = performance.now() + LOG_INTERVAL
+        console.error(line)
+      }
+    }
   }
 }

@@ -6,8 +6,8 @@ export interface Output {
   print(line: string): void
   /** Writes a line of what went wrong. */
   error(line: string): void
-  /** Shows how far it is, in place of what was shown before; undefined where nobody looks. */
-  readonly status: ((line: string) => void) | undefined
+  /** Shows how far it is; an empty line takes it away. */
+  status(line: string): void
 }
 
 /** How often the line is written anew, in ms. */
@@ -36,7 +36,7 @@ export class Progress {
   /** Counts a row. */
   add(): void {
     this.#rows++
-    if (this.#output.status === undefined || (this.#rows & 1023) !== 0) return
+    if ((this.#rows & 1023) !== 0) return
     const now = performance.now()
     if (now < this.#next) return
     this.#next = now + INTERVAL
@@ -55,7 +55,7 @@ export class Progress {
   }
 
   end(): void {
-    this.#output.status?.('')
+    this.#output.status('')
   }
 }
 

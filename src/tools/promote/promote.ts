@@ -45,7 +45,8 @@ export async function promote(options: PromoteOptions, output: Output): Promise<
   try {
     const writes = !options.check && !options.keepOpen
     // Reading, a snapshot is enough: writers go on, and their later commits are not in it.
-    await file.execWhenUnlocked(writes ? 'BEGIN IMMEDIATE' : 'BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1', options.lockLimit)
+    await file.execWhenUnlocked(writes ? 'BEGIN IMMEDIATE' : 'BEGIN', options.lockLimit)
+    await file.execWhenUnlocked('SELECT 1 FROM sqlite_schema LIMIT 1', options.lockLimit)
     target = await Target.connect(options.postgres, options.schema)
     return await new Promotion(file, target, options, output).run(writes)
   } finally {

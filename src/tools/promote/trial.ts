@@ -26,13 +26,14 @@ export async function tryPlan(target: Target, plan: Plan): Promise<Trial> {
     const made = []
     for (const table of missing) {
       const error = await target.attempt(() => target.query(table.create))
-      if (error === undefined) made.push(table)
-      else if (table.trials.length === 0) refusals.push(`table ${table.source.name}: Postgres: ${serverMessage(error)}`)
-      // Which of its parts does not work.
-      else {
-        await target.query(table.plainCreate)
-        for (const trial of table.trials) await attempt(trial)
+      if (error === undefined) {
+        made.push(table)
+        continue
       }
+      // Which of its parts does not work, or the table itself.
+      const plain = await target.attempt(() => target.query(table.plainCreate))
+      if (plain !== undefined) refusals.push(`table ${table.source.name}: Postgres: ${serverMessage(plain)}`)
+      else for (const trial of table.trials) await attempt(trial)
     }
     for (const table of made) for (const making of table.makings) await attempt(making)
     for (const table of made) for (const key of table.foreignKeys) await attempt(key)
