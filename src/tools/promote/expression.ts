@@ -412,7 +412,7 @@ function arithmetic(left: Operand, right: Operand, operator: string): Operand {
   const type = types.includes('real') ? 'real' : 'integer'
   if (type === 'real' && /[%&|]/.test(operator)) throw new Untranslatable(`${operator} on a real number`)
   // SQLite's result of a division by zero is NULL.
-  const divisor = /[/%]/.test(operator) ? `NULLIF(${right.sql}, 0)` : right.sql
+  const divisor = /[/%]/.test(operator) && !right.literal ? `NULLIF(${right.sql}, 0)` : right.sql
   return { sql: `(${left.sql} ${operator} ${divisor})`, type }
 }
 
