@@ -109,3 +109,37 @@ describe('Two promotions of one file', () => {
     assert.match(first.output + second.output, /moved already/)
   })
 })
+
+describe('A move that fails on the way', () => {
+  const rows =
+    "INSERT INTO notes WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 60000) SELECT n, printf('%.*c', 100, 'x') FROM s"
+
+  test('by a row that the table on Postgres refuses keeps nothing of the table, and leaves the file open', async () => {
+    const path = file(`CREATE TABLE notes (id INTEGER PRIMARY KEY, v TEXT); ${rows}`)
+    const url = await target()
+    await query(url, 'CREATE TABLE notes (id BIGINT PRIMARY KEY CHECK (id <> 99), v TEXT)')
+    const { status, output } = await promote(path, url)
+    assert.equal(status, 1)
+    assert.match(output, /violates check constraint.*The file is open/)
+    assert.deepEqual(await query(url, 'SELECT count(*)::int FROM notes'), [[0]])
+    inFile(path, 'DELETE FROM notes WHERE id = 99')
+    assert.equal((await promote(path, url)).status, 0)
+  })
+
+  test('by a connection that breaks is completed by the same command', async () => {
+    const path = file(`CREATE TABLE notes (id INTEGER PRIMARY KEY, v TEXT); ${rows}`)
+    const url = await target()
+    const schema = (await query(url, 'SELECT current_schema()')).flat()[0]
+    const running = promote(path, url)
+    let isCut = false
+    while (!isCut) {
+      const cut = await query(url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY "${schema}"%'`)
+      isCut = cut.length > 0
+    }
+    const { status, output } = await running
+    assert.equal(status, 1, output)
+    assert.match(output, /run the same command again/)
+    assert.equal((await promote(path, url)).status, 0)
+    assert.deepEqual(await differences(path, url), [])
+  })
+})

@@ -92,7 +92,6 @@ export async function unsealCommand(args: readonly string[], output: Output = te
       output.print(seal === undefined ? `${settings.location} was open.` : `${settings.location} is open again; it was ${seal.message}.`)
       return DONE
     } finally {
-      file.rollback()
       file.close()
     }
   } catch (error) {

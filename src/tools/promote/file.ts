@@ -115,11 +115,9 @@ export class SqliteFile {
     await whenUnlocked(limit, () => this.#native.exec(sql), sql)
   }
 
-  rollback(): void {
-    if (this.#native.inTransaction) this.#native.exec('ROLLBACK')
-  }
-
+  /** Rolls back what is open, and closes the file. */
   close(): void {
+    if (this.#native.inTransaction) this.#native.exec('ROLLBACK')
     this.#native.close()
   }
 

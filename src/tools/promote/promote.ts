@@ -6,7 +6,7 @@
  */
 import type { PostgresSettings } from '../../config.ts'
 import { nativeCode } from '../../drivers/sqlite/errors.ts'
-import { DatabaseError } from '../../errors.ts'
+import { DatabaseError, messageOf } from '../../errors.ts'
 import { type Cell, SqliteFile } from './file.ts'
 import { analyze, makeForeignKeys, setNextIds } from './finish.ts'
 import { checkIndexSizes } from './index-sizes.ts'
@@ -43,14 +43,14 @@ export async function promote(options: PromoteOptions, output: Output): Promise<
   const file = await SqliteFile.open(options.file)
   let target: Target | undefined
   try {
+    // First, so that nobody waits for a server that is not there.
+    target = await Target.connect(options.postgres, options.schema)
     const writes = !options.check && !options.keepOpen
     // Reading, a snapshot is enough: writers go on, and their later commits are not in it.
     await file.execWhenUnlocked(writes ? 'BEGIN IMMEDIATE' : 'BEGIN', options.lockLimit)
     await file.execWhenUnlocked('SELECT 1 FROM sqlite_schema LIMIT 1', options.lockLimit)
-    target = await Target.connect(options.postgres, options.schema)
     return await new Promotion(file, target, options, output).run(writes)
   } finally {
-    file.rollback()
     file.close()
     await target?.close()
   }
@@ -89,7 +89,17 @@ class Promotion {
       this.#printPlan(plan)
       return true
     }
-    await this.#move(plan, facts)
+    try {
+      await this.#move(plan, facts)
+    } catch (error) {
+      throw new DatabaseError(
+        'unclassified',
+        `${messageOf(error).replace(/\.$/, '')}. The file is open; run the same command again, and it goes on.`,
+        {
+          cause: error
+        }
+      )
+    }
     if (!writes) {
       this.#output.print(
         'The file stays open, as --keep-open says. Run it without --keep-open to move what was written since, and to seal the file.'

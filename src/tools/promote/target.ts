@@ -5,6 +5,7 @@
  * - Every setting is SET LOCAL in each transaction, so that a pooler in front of the server changes nothing.
  * - No statement has a time limit: verifying a large table takes as long as it takes.
  */
+import type { Writable } from 'node:stream'
 import type { PostgresSettings } from '../../config.ts'
 import { requirePackage } from '../../drivers/package.ts'
 import { clientConfig, explainConnecting } from '../../drivers/postgres/connection.ts'
@@ -18,7 +19,7 @@ import { quoteName, quoteText } from './quote.ts'
 export type TextRow = (string | null)[]
 
 interface NativeConnection {
-  readonly stream: { readonly writableNeedDrain: boolean; once(event: 'drain', listener: () => void): void; destroy(): void }
+  readonly stream: Writable
   query(text: string): void
   sendCopyFromChunk(chunk: Buffer): void
   endCopyFrom(): void
@@ -217,28 +218,27 @@ export class Target {
     }
   }
 
-  /** Runs COPY … FROM STDIN with what the source yields. */
+  /** Runs COPY … FROM STDIN with what the source yields. Ends when the source has ended, too. */
   copy(text: string, source: AsyncIterable<Buffer>): Promise<void> {
     return new Promise((resolve, reject) => {
       let failure: unknown
+      let sending: Promise<void> = Promise.resolve()
+      const finish = () => void sending.then(() => (failure === undefined ? resolve() : reject(failure)))
       const query: Submittable = {
         submit: connection => connection.query(text),
         handleCopyInResponse(connection) {
-          void send(connection, source, () => failure !== undefined).catch(error => {
+          sending = send(connection, source, () => failure !== undefined).catch(error => {
             failure ??= error
             connection.sendCopyFail('the source failed')
           })
         },
         handleCommandComplete: () => undefined,
+        // After an error, `pg` tells a query no more, not even that the server is ready.
         handleError(error) {
           failure ??= error
-          // A connection that is gone is never ready again.
-          if ((error as { code?: string }).code === undefined || !('severity' in error)) reject(failure)
+          finish()
         },
-        handleReadyForQuery() {
-          if (failure === undefined) resolve()
-          else reject(failure)
-        }
+        handleReadyForQuery: finish
       }
       this.#client.query(query)
     })
@@ -309,12 +309,24 @@ export class Target {
 /** Sends all that the source yields, no faster than the server takes it. */
 async function send(connection: NativeConnection, source: AsyncIterable<Buffer>, hasFailed: () => boolean): Promise<void> {
   for await (const chunk of source) {
-    // The server drops what comes after its error.
-    if (hasFailed()) return
+    // The server drops what comes after its error, and a socket that is closed takes nothing.
+    if (hasFailed() || connection.stream.destroyed) return
     connection.sendCopyFromChunk(chunk)
-    if (connection.stream.writableNeedDrain) await new Promise<void>(resolve => connection.stream.once('drain', resolve))
+    if (connection.stream.writableNeedDrain) await drained(connection.stream)
   }
   connection.endCopyFrom()
+}
+
+function drained(stream: Writable): Promise<void> {
+  return new Promise(resolve => {
+    const done = () => {
+      stream.off('drain', done)
+      stream.off('close', done)
+      resolve()
+    }
+    stream.on('drain', done)
+    stream.on('close', done)
+  })
 }
 
 /** What the server says, without the words that `pg` puts before it. */
