@@ -43,6 +43,9 @@ describe('A value is written as the server writes it', () => {
         0.1 + 0.2,
         1e21,
         1e22,
+        // In the middle between two decimals of 17 digits.
+        2 ** -4 + 42851309644599.75,
+        16395561673694078,
         Infinity,
         -Infinity
       ]

@@ -16,11 +16,27 @@ export function printDouble(value: number, isShortest: boolean): string {
 
 /** As `printf("%.17g")` has it. */
 function print17(value: number): string {
-  const text = value.toExponential(16)
-  const exponent = Number(text.slice(text.indexOf('e') + 1))
-  if (exponent < -4 || exponent >= 17) return withExponent(text.replace(/\.?0+e/, 'e'))
-  const plain = value.toFixed(Math.max(0, 16 - exponent))
-  return plain.includes('.') ? plain.replace(/\.?0+$/, '') : plain
+  const [mantissa = '', exponent = ''] = mantissa17(value).split('e')
+  const power = Number(exponent)
+  if (power < -4 || power >= 17) return withExponent(`${withoutZeros(mantissa)}e${exponent}`)
+  const sign = value < 0 ? '-' : ''
+  const digits = mantissa.replace(/[-.]/g, '')
+  if (power < 0) return withoutZeros(`${sign}0.${'0'.repeat(-power - 1)}${digits}`)
+  return withoutZeros(`${sign}${digits.slice(0, power + 1)}.${digits.slice(power + 1)}`)
+}
+
+/** 17 digits and the exponent. In the middle between two, JavaScript takes the larger one, C the even one. */
+function mantissa17(value: number): string {
+  const rounded = value.toExponential(16)
+  const exact = value.toExponential(60)
+  const end = exact.indexOf('.') + 17
+  const isEven = /[02468]/.test(exact[end - 1] as string)
+  return isEven && /^50*e/.test(exact.slice(end)) ? `${exact.slice(0, end)}${exact.slice(exact.indexOf('e'))}` : rounded
+}
+
+/** A decimal with a point, without the zeros at its end. */
+function withoutZeros(decimal: string): string {
+  return decimal.replace(/\.?0*$/, '')
 }
 
 /** Two digits of the exponent at least. */
