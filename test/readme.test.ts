@@ -3,30 +3,21 @@
  * that it works has one behind it that readers do not see: a comment that begins with `then`.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { describe, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import pg from 'pg'
 import type { Dialect } from '../src/index.ts'
+import { blocksOf, buildForPages, folderFor, pages, removeBuild, textOf } from './support/pages.ts'
 
 const root = join(import.meta.dirname, '..')
-const pages = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)].filter(name => name.endsWith('.md'))
-
-function codeOf(page: string): string[] {
-  const blocks = readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```$(?:\n<!-- then\n([\s\S]*?)^-->$)?/gm)
-  return [...blocks].map(([, code, then = '']) => `${code}${then}`)
-}
 
 /** `await call() // => value` becomes an assertion. A database in memory is that of the environment on Postgres. */
 function withAssertions(code: string, dialect: Dialect): string {
-  const source = JSON.stringify(join(root, 'src', 'index.ts'))
   const onDialect = dialect === 'sqlite' ? code : code.replaceAll("const db = createDatabase(':memory:')", 'const db = createDatabase()')
-  return `import assert from 'node:assert/strict'\n${onDialect
-    .replaceAll("'duolect'", source)
-    .replaceAll("'duolect/testing'", JSON.stringify(join(root, 'src', 'testing.ts')))
-    .replace(/^(await .*?) \/\/ => (.*)$/gm, 'assert.deepEqual($1, $2)')}`
+  return `import assert from 'node:assert/strict'\n${onDialect.replace(/^(await .*?) \/\/ => (.*)$/gm, 'assert.deepEqual($1, $2)')}`
 }
 
 const url = process.env.TEST_PG_URL as string
@@ -41,36 +32,52 @@ async function onServer(text: string): Promise<void> {
 }
 
 /** Runs a program in a folder of its own, on a database of its own. */
-async function run(code: string, dialect: Dialect): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'duolect-readme-'))
-  const file = join(directory, 'main.mts')
-  writeFileSync(file, withAssertions(code, dialect))
+async function run(page: string, code: string, dialect: Dialect): Promise<void> {
+  const { directory, write } = folderFor(page)
+  const file = write('main.ts', withAssertions(code, dialect))
   const schema = `${prefix}_${schemas++}`
   const own = `${url}${url.includes('?') ? '&' : '?'}options=-c%20search_path%3D${schema}`
   const place = dialect === 'sqlite' ? { DATABASE: '', DATABASE_URL: '' } : { DATABASE: 'postgres', DATABASE_URL: own }
   if (dialect === 'postgres') await onServer(`CREATE SCHEMA ${schema}`)
   const env = { ...process.env, ...place, DATA_DIR: '', DYNO: '', PORT: '0' }
-  const loader = import.meta.resolve('tsx')
-  const { status, stderr } = spawnSync(process.execPath, ['--import', loader, file], {
-    cwd: directory,
-    env,
-    encoding: 'utf8',
-    timeout: 30_000
+  const child = spawn(process.execPath, [file], { cwd: directory, env, timeout: 60_000, stdio: ['ignore', 'ignore', 'pipe'] })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', text => {
+    stderr += text
   })
+  const [status] = await once(child, 'close')
   rmSync(directory, { recursive: true })
   if (dialect === 'postgres') await onServer(`DROP SCHEMA ${schema} CASCADE`)
   assert.equal(status, 0, stderr)
 }
 
+before(buildForPages)
+after(removeBuild)
+
 for (const page of pages) {
-  describe(page, () => {
-    codeOf(page).forEach((code, i) => {
-      for (const dialect of ['sqlite', 'postgres'] as const) test(`block ${i + 1} runs on ${dialect}`, () => run(code, dialect))
+  describe(page, { concurrency: 2 }, () => {
+    blocksOf(page).forEach(({ code, then }, i) => {
+      for (const dialect of ['sqlite', 'postgres'] as const) {
+        test(`block ${i + 1} runs on ${dialect}`, () => run(page, code + then, dialect))
+      }
     })
 
-    test('has no link to a page that is not there', () => {
-      const links = [...readFileSync(join(root, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link]) => link as string)
-      for (const link of links) assert.ok(existsSync(join(root, dirname(page), link)), link)
+    test('has no link to a page, or a part of one, that is not there', () => {
+      for (const [, path = '', part] of textOf(page).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)) {
+        const target = path === '' ? page : join(dirname(page), path)
+        assert.ok(existsSync(join(root, target)), `${path}: there is no such file`)
+        if (part !== undefined) assert.ok(partsOf(target).includes(part), `${path}#${part}: there is no such heading`)
+      }
     })
   })
+}
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function partsOf(page: string): string[] {
+  return [...textOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-')
+  )
 }
