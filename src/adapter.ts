@@ -9,7 +9,7 @@ import { DatabaseError } from './errors.ts'
 /** The two SQL dialects. */
 export type Dialect = 'sqlite' | 'postgres'
 
-/** What a column's value is in JavaScript; README "Values" has the table of types. */
+/** What a column's value is in JavaScript; docs/values.md has the table of types. */
 export type Value = null | boolean | number | bigint | string | Date | Uint8Array | JsonValue
 
 /** What JSON can hold. */
@@ -103,6 +103,7 @@ export interface Session extends Executor {
  * Calls may be made at any time, also while others run. A promise settles after the statement's effect is durable.
  */
 export interface Adapter extends Executor {
+  /** The dialect of SQL that the driver's database understands. */
   readonly dialect: Dialect
   /**
    * True if statements run in this process, so that sending several as one saves no round trip.

@@ -121,9 +121,13 @@ function contentOf(fragment: Sql, dialect: Dialect): Content {
 
 /** A length of time, for `sql.shift`. Each part is a number, or a fragment that is one, and may be negative. */
 export interface TimeShift {
+  /** Days of 24 hours. */
   days?: number | Sql | undefined
+  /** Hours. */
   hours?: number | Sql | undefined
+  /** Minutes. */
   minutes?: number | Sql | undefined
+  /** Seconds; fractions are allowed. */
   seconds?: number | Sql | undefined
 }
 
@@ -331,4 +335,10 @@ const now = dialect({
 
 const autoId = dialect({ sqlite: 'INTEGER PRIMARY KEY AUTOINCREMENT', postgres: 'BIGSERIAL PRIMARY KEY' })
 
+/**
+ * The template tag for SQL: each `${value}` becomes a parameter, each fragment part of the SQL.
+ *
+ * @example
+ * db.all(sql`SELECT * FROM users WHERE first_name = ${'Sylvain'}`)
+ */
 export const sql: SqlTag = Object.assign(template, { id, list, join, json, unsafe, now, autoId, shift, day, hour, dialect })
