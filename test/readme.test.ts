@@ -14,10 +14,10 @@ import { blocksOf, buildForPages, folderFor, pages, removeBuild, textOf } from '
 
 const root = join(import.meta.dirname, '..')
 
-/** `await call() // => value` becomes an assertion. A database in memory is that of the environment on Postgres. */
+/** `await call() // => value` becomes an assertion, and so does another expression. A database in memory is that of the environment on Postgres. */
 function withAssertions(code: string, dialect: Dialect): string {
   const onDialect = dialect === 'sqlite' ? code : code.replaceAll("const db = createDatabase(':memory:')", 'const db = createDatabase()')
-  return `import assert from 'node:assert/strict'\n${onDialect.replace(/^(await .*?) \/\/ => (.*)$/gm, 'assert.deepEqual($1, $2)')}`
+  return `import assert from 'node:assert/strict'\n${onDialect.replace(/^(?!const |let )(\w.*?) \/\/ => (.*)$/gm, 'assert.deepEqual($1, $2)')}`
 }
 
 const url = process.env.TEST_PG_URL as string

@@ -77,12 +77,14 @@ export function modulesOfPages(): string {
   return modules
 }
 
-/**
- * Makes a folder with the page's files, and with the packages that pages show duolect together with.
- *
- * @returns its path, and a function that writes a program into it
- */
-export function folderFor(page: string): { directory: string; write(name: string, code: string): string } {
+export interface PageFolder {
+  readonly directory: string
+  /** Writes a program beside the page's files, and returns its path. */
+  write(name: string, code: string): string
+}
+
+/** Makes a folder with the page's files, and with the packages that pages show duolect together with. */
+export function folderFor(page: string): PageFolder {
   const directory = mkdtempSync(join(tmpdir(), 'duolect-page-'))
   symlinkSync(modulesOfPages(), join(directory, 'node_modules'))
   writeFileSync(join(directory, 'package.json'), '{ "type": "module" }')
