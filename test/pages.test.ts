@@ -19,7 +19,7 @@ function read(folder: string, isWanted: (file: string) => boolean = () => true):
 }
 
 /** Where a code is given to a new error. */
-const MADE = /DatabaseError\(\s*'\w+'/g
+const MADE = /(?:DatabaseError\(\s*|\bcode: )'\w+'/g
 
 describe('The reference of errors', () => {
   const [, union = ''] = /export type ErrorCode =\n([\s\S]*?)\n\n/.exec(readFileSync(join(source, 'errors.ts'), 'utf8')) ?? []
