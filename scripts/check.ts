@@ -143,11 +143,12 @@ function checkSql(): string[] {
   return problems
 }
 
-function checkLockFile(): string[] {
-  const hasAddress = /"resolved":\s*"https?:/.test(readFileSync(join(root, 'package-lock.json'), 'utf8'))
-  return hasAddress
-    ? ['package-lock.json: holds addresses of a registry; run "npm config set omit-lockfile-registry-resolved true" and write it again']
-    : []
+function checkLockFiles(): string[] {
+  const folders = ['', 'test/workerd', 'test/integrations', 'scripts/bench', 'scripts/matrix']
+  return folders
+    .map(folder => posix.join(folder, 'package-lock.json'))
+    .filter(file => /"resolved":\s*"https?:/.test(readFileSync(join(root, file), 'utf8')))
+    .map(file => `${file}: holds addresses of a registry; run "npm config set omit-lockfile-registry-resolved true" and write it again`)
 }
 
 function run(name: string, script: string, ...parameters: string[]): string[] {
@@ -162,7 +163,7 @@ export function check(): string[] {
     ...(drift ? [drift] : []),
     ...checkRooms(),
     ...checkSql(),
-    ...checkLockFile(),
+    ...checkLockFiles(),
     ...run('biome', '@biomejs/biome/bin/biome', 'check', '--error-on-warnings'),
     ...run('tsc', 'typescript/bin/tsc', '-p', '.')
   ]

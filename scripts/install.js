@@ -62,11 +62,13 @@ function installPrograms() {
 
 /** Packages that tests run and that users of the project need not install. */
 function installTestPackages() {
-  const home = join(root, 'test', 'workerd')
-  if (existsSync(join(home, 'node_modules'))) return
-  // Its install script does nothing but look for its binary, which is a package of its own.
-  const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: home, stdio: 'inherit' })
-  if (status !== 0) process.exit(status ?? 1)
+  for (const folder of ['workerd', 'integrations']) {
+    const home = join(root, 'test', folder)
+    if (existsSync(join(home, 'node_modules'))) continue
+    // Their install scripts do nothing that the tests need.
+    const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: home, stdio: 'inherit' })
+    if (status !== 0) process.exit(status ?? 1)
+  }
 }
 
 if (process.argv.includes('--for-tests')) {

@@ -9,7 +9,7 @@ import { DatabaseError } from './errors.ts'
 /** The two SQL dialects. */
 export type Dialect = 'sqlite' | 'postgres'
 
-/** What a column's value is in JavaScript; README "Values" has the table of types. */
+/** What a column's value is in JavaScript; docs/values.md has the table of types. */
 export type Value = null | boolean | number | bigint | string | Date | Uint8Array | JsonValue
 
 /** What JSON can hold. */
@@ -65,6 +65,14 @@ export type RowCount = 'one' | 'one or none'
 /** The types of a result's columns that are expressions, by the columns' names. */
 export type ExpressionTypes = { readonly [column: string]: 'boolean' | 'timestamp' | 'json' }
 
+/** What the core decodes of a statement's rows after the driver. */
+export interface Decoding {
+  /** The columns, and their types. */
+  readonly columns: ExpressionTypes
+  /** True if the statement writes, so that a row which cannot be decoded has to undo it. */
+  readonly writes: boolean
+}
+
 /** One statement, ready to be sent. */
 export interface BoundStatement {
   /** The SQL with the dialect's own placeholders: `?` for SQLite, `$1`, `$2` … for Postgres. */
@@ -79,7 +87,7 @@ export interface BoundStatement {
    */
   readonly expects: RowCount | undefined
   /** What the caller decodes of the rows, so that a driver need not; undefined for nothing. */
-  readonly decoding?: { readonly columns: ExpressionTypes; readonly writes: boolean } | undefined
+  readonly decoding?: Decoding | undefined
 }
 
 /**
@@ -116,6 +124,7 @@ export interface Session extends Executor {
  * Calls may be made at any time, also while others run. A promise settles after the statement's effect is durable.
  */
 export interface Adapter extends Executor {
+  /** The dialect of SQL that the driver's database understands. */
   readonly dialect: Dialect
   /**
    * True if statements run in this process, so that sending several as one saves no round trip.

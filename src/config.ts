@@ -11,6 +11,7 @@ export type { TargetServer }
 export interface DatabaseConfig {
   /** The directory of the SQLite file; created when missing. @default env `DATA_DIR`, else `./data` */
   dataDir?: string | undefined
+  /** Where the SQLite file is, and how it is opened. */
   sqlite?:
     | {
         /** The database's file, or `:memory:`. @default `${dataDir}/db.sqlite` */
@@ -40,6 +41,7 @@ export interface DatabaseConfig {
         pragmas?: Readonly<Record<string, string | number | boolean>> | undefined
       }
     | undefined
+  /** Whether Postgres is used, and how to reach the server. */
   postgres?:
     | {
         /** Turns Postgres on; nothing else does. @default whether env `DATABASE` is `postgres` */
@@ -82,6 +84,7 @@ export interface DatabaseConfig {
         pooler?: boolean | undefined
       }
     | undefined
+  /** Limits of the key-value store. */
   kvs?:
     | {
         /** The largest value that the key-value store takes, in bytes of its JSON text. @default 16777216 */

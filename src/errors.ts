@@ -240,6 +240,7 @@ const hidden = new WeakMap<object, Hidden>()
  * that prints the error prints no row data, not even one that asks for hidden properties.
  */
 export class DatabaseError extends Error {
+  /** What went wrong, the same on both databases; docs/errors.md has cause and remedy of each. */
   readonly code: ErrorCode
   /** True if the same call, or for a failed transaction the whole transaction, may succeed when it is repeated. */
   readonly isRetryable: boolean
@@ -250,6 +251,7 @@ export class DatabaseError extends Error {
   /** The column, where the database names it. */
   declare readonly column?: string
 
+  /** @param details what is known beside the code: the driver's own error as `cause`, the constraint, the statement */
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code

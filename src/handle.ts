@@ -31,6 +31,7 @@ export type BatchQuery = Query | readonly [sql: string, parameters: QueryParamet
  * before anything is sent. Values are taken when the call is made; changing an object or a Buffer later has no effect.
  */
 export interface Handle {
+  /** The database in use: `sqlite` or `postgres`. */
   readonly dialect: Dialect
   /** The key-value store. */
   readonly kvs: KeyValueStore

@@ -3,6 +3,7 @@ export type {
   BeginOptions,
   BoundStatement,
   BoundValue,
+  Decoding,
   Dialect,
   Executor,
   ExpressionTypes,

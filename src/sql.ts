@@ -32,7 +32,9 @@ export type QueryText = string | readonly (string | readonly [name: string, text
 
 /** A query of a SQL file, as `duolect generate` writes it. */
 export interface QuerySource {
+  /** The text for SQLite; missing in a module for Postgres alone. */
   readonly sqlite?: QueryText
+  /** The text for Postgres; missing in a module for SQLite alone. */
   readonly postgres?: QueryText
   /**
    * Parameters that are sent in another form than a plain value: `json` as JSON text, also a string or a boolean;
@@ -158,9 +160,13 @@ function contentOf(fragment: Sql, dialect: Dialect): Content {
 
 /** A length of time, for `sql.shift`. Each part is a number, or a fragment that is one, and may be negative. */
 export interface TimeShift {
+  /** Days of 24 hours. */
   days?: number | Sql | undefined
+  /** Hours. */
   hours?: number | Sql | undefined
+  /** Minutes. */
   minutes?: number | Sql | undefined
+  /** Seconds; fractions are allowed. */
   seconds?: number | Sql | undefined
 }
 
@@ -377,4 +383,10 @@ const now = dialect({
 
 const autoId = dialect({ sqlite: 'INTEGER PRIMARY KEY AUTOINCREMENT', postgres: 'BIGSERIAL PRIMARY KEY' })
 
+/**
+ * The template tag for SQL: each `${value}` becomes a parameter, each fragment part of the SQL.
+ *
+ * @example
+ * db.all(sql`SELECT * FROM users WHERE first_name = ${'Sylvain'}`)
+ */
 export const sql: SqlTag = Object.assign(template, { id, list, join, json, unsafe, now, autoId, shift, day, hour, query, dialect })

@@ -7,7 +7,9 @@ import type { Dialect } from './adapter.ts'
 
 /** The message of the tracing channel: one statement, without its parameters. */
 export interface QueryTrace {
+  /** The database that ran it. */
   readonly dialect: Dialect
+  /** The statement, as the database got it; of a batch, all statements. */
   readonly sql: string
   /** How long it took, in ms; set at its end. */
   duration?: number

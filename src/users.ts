@@ -9,13 +9,19 @@ export interface User {
   id: string
   /** The user's id on the platform. */
   userId: string
+  /** The platform's name, such as `slack`; without a colon. */
   platform: string
+  /** The gender, in the platform's words. */
   gender: string | null
   /** Hours from UTC; 5.5 in India. */
   timezone: number | null
+  /** Where the user's picture is. */
   picture_url: string | null
+  /** The first name. */
   first_name: string | null
+  /** The last name. */
   last_name: string | null
+  /** The language and country, such as `en_IN`. */
   locale: string | null
   /** When the user was saved first. */
   created_on: Date
@@ -28,6 +34,7 @@ const FIELDS = [...TEXTS, 'timezone'] as const
 export type UserInput = {
   /** The user's id on the platform; `platform:` may stand before it, as in a stored row. */
   id: string | number
+  /** The platform's name, such as `slack`; without a colon. */
   platform: string
 } & { [F in (typeof FIELDS)[number]]?: User[F] | undefined }
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { withoutComment } from './support/hover.ts'
 
 const root = join(import.meta.dirname, '..')
 const modules = join(root, 'node_modules')
@@ -58,10 +59,12 @@ describe('The package', () => {
     const files = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n')
     const others = files.filter(
       file =>
-        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/[\w-]+\.md|README\.md|CHANGELOG\.md|LICENSE)$/.test(file)
+        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/[\w-]+\.md|docs\/performance\.svg|examples\/\w+\/(src\/.+\.ts|package\.json|wrangler\.toml)|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE)$/.test(
+          file
+        )
     )
     assert.deepEqual(others, [])
-    for (const file of ['dist/index.js', 'dist/index.d.ts', 'README.md', 'CHANGELOG.md', 'LICENSE'])
+    for (const file of ['dist/index.js', 'dist/index.d.ts', 'docs/performance.svg', 'README.md', 'CHANGELOG.md', 'SECURITY.md', 'LICENSE'])
       assert.ok(files.includes(`package/${file}`), file)
   })
 
@@ -72,6 +75,21 @@ describe('The package', () => {
     assert.equal(status, 0)
     assert.match(stdout, /^CREATE TABLE IF NOT EXISTS kvs/)
     assert.doesNotMatch(readFileSync(join(dist, 'index.js'), 'utf8'), /src\/tools|src\/files|duolect_seal_/)
+  })
+
+  test('holds what its pages link to', () => {
+    const folder = join(project('pages', []), 'node_modules', 'duolect')
+    const pages = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', ...readdirSync(join(folder, 'docs')).map(name => join('docs', name))]
+    for (const page of pages.filter(name => name.endsWith('.md'))) {
+      for (const [, path = ''] of readFileSync(join(folder, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
+        assert.ok(existsSync(join(folder, dirname(page), path)), `${page}: ${path}`)
+      }
+    }
+  })
+
+  test('has a doc comment on each public name and its members', () => {
+    const folder = join(project('hover', []), 'node_modules', 'duolect', 'dist')
+    for (const entry of ['index.d.ts', 'testing.d.ts']) assert.deepEqual(withoutComment(join(folder, entry)), [], entry)
   })
 
   test('works from JavaScript with SQLite alone', () => {

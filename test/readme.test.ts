@@ -3,30 +3,21 @@
  * that it works has one behind it that readers do not see: a comment that begins with `then`.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { describe, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import pg from 'pg'
 import type { Dialect } from '../src/index.ts'
+import { blocksOf, buildForPages, folderFor, pages, removeBuild, textOf } from './support/pages.ts'
 
 const root = join(import.meta.dirname, '..')
-const pages = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)].filter(name => name.endsWith('.md'))
 
-function codeOf(page: string): string[] {
-  const blocks = readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```$(?:\n<!-- then\n([\s\S]*?)^-->$)?/gm)
-  return [...blocks].map(([, code, then = '']) => `${code}${then}`)
-}
-
-/** `await call() // => value` becomes an assertion. A database in memory is that of the environment on Postgres. */
+/** `await call() // => value` becomes an assertion, and so does another expression. A database in memory is that of the environment on Postgres. */
 function withAssertions(code: string, dialect: Dialect): string {
-  const source = JSON.stringify(join(root, 'src', 'index.ts'))
   const onDialect = dialect === 'sqlite' ? code : code.replaceAll("const db = createDatabase(':memory:')", 'const db = createDatabase()')
-  return `import assert from 'node:assert/strict'\n${onDialect
-    .replaceAll("'duolect'", source)
-    .replaceAll("'duolect/testing'", JSON.stringify(join(root, 'src', 'testing.ts')))
-    .replace(/^(await .*?) \/\/ => (.*)$/gm, 'assert.deepEqual($1, $2)')}`
+  return `import assert from 'node:assert/strict'\n${onDialect.replace(/^(?!const |let )(\w.*?) \/\/ => (.*)$/gm, 'assert.deepEqual($1, $2)')}`
 }
 
 /** Where a program runs; a Postgres database has the server's own collation, or that of a language. */
@@ -62,40 +53,54 @@ async function makePlace(place: Place): Promise<{ own: string; remove: () => Pro
 }
 
 /** Runs a program in a folder of its own, on a database of its own. */
-async function run(code: string, place: Place): Promise<void> {
+async function run(page: string, code: string, place: Place): Promise<void> {
   const dialect = place === 'sqlite' ? 'sqlite' : 'postgres'
-  const directory = mkdtempSync(join(tmpdir(), 'duolect-readme-'))
-  const file = join(directory, 'main.mts')
-  writeFileSync(file, withAssertions(code, dialect))
+  const { directory, write } = folderFor(page)
+  const file = write('main.ts', withAssertions(code, dialect))
   const made = dialect === 'sqlite' ? undefined : await makePlace(place)
   const settings = { DATABASE: made === undefined ? '' : 'postgres', DATABASE_URL: made?.own ?? '' }
   const env = { ...process.env, ...settings, DATA_DIR: '', DYNO: '', PORT: '0' }
-  const loader = import.meta.resolve('tsx')
-  const { status, stderr } = spawnSync(process.execPath, ['--import', loader, file], {
-    cwd: directory,
-    env,
-    encoding: 'utf8',
-    timeout: 30_000
+  const child = spawn(process.execPath, [file], { cwd: directory, env, timeout: 60_000, stdio: ['ignore', 'ignore', 'pipe'] })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', text => {
+    stderr += text
   })
+  const [status] = await once(child, 'close')
   rmSync(directory, { recursive: true })
   await made?.remove()
   assert.equal(status, 0, stderr)
 }
 
+before(buildForPages)
+after(removeBuild)
+
 for (const page of pages) {
-  describe(page, () => {
+  describe(page, { concurrency: 2 }, () => {
     const places: Place[] = [
       'sqlite',
       'postgres',
       ...(page === 'docs/sql-for-both.md' ? (['postgres with an ICU collation'] as const) : [])
     ]
-    codeOf(page).forEach((code, i) => {
-      for (const place of places) test(`block ${i + 1} runs on ${place}`, () => run(code, place))
+    blocksOf(page).forEach(({ code, then }, i) => {
+      for (const place of places) test(`block ${i + 1} runs on ${place}`, () => run(page, code + then, place))
     })
 
-    test('has no link to a page that is not there', () => {
-      const links = [...readFileSync(join(root, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link]) => link as string)
-      for (const link of links) assert.ok(existsSync(join(root, dirname(page), link)), link)
+    test('has no link to a page, or a part of one, that is not there', () => {
+      for (const [, path = '', part] of textOf(page).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)) {
+        const target = path === '' ? page : join(dirname(page), path)
+        assert.ok(existsSync(join(root, target)), `${path}: there is no such file`)
+        if (part !== undefined) assert.ok(partsOf(target).includes(part), `${path}#${part}: there is no such heading`)
+      }
     })
   })
+}
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function partsOf(page: string): string[] {
+  return [...textOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-')
+  )
 }

@@ -10,7 +10,9 @@ import { parseStored, type StoredValue } from './stored-value.ts'
 
 /** An entry of `list`. */
 export interface Entry<T = unknown> {
+  /** The key, with its prefix. */
   key: string
+  /** A copy of the value. */
   value: T
   /** When the value was stored last; null in a row that another program made without it. */
   modifiedOn: Date | null
@@ -64,7 +66,7 @@ export interface KeyValueStore {
    * Removes every key that begins with the prefix, literally. Returns the number of removed keys. It takes effect
    * after all earlier calls on such keys, and before all later ones.
    */
-  clear(options?: { prefix?: string }): Promise<number>
+  clear(options?: Pick<ListOptions, 'prefix'>): Promise<number>
   /** Yields keys in the order of their code points, without reading their values. */
   keys(options?: ListOptions): AsyncIterable<string>
   /** Yields entries in the order of their keys' code points, in bounded memory. */

@@ -3,7 +3,9 @@ import type { Dialect, Handle } from 'duolect'
 
 /** Values of a column that are not portable. */
 export interface Unportable {
+  /** The table's name. */
   readonly table: string
+  /** The column's name. */
   readonly column: string
   /** The column's declared type. */
   readonly type: string
