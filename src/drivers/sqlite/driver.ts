@@ -24,10 +24,9 @@ import {
 } from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
-import { loadBetterSqlite3 } from './better-sqlite3.ts'
-import { Connection, type Copy, type NativeConstructor } from './connection.ts'
+import { Connection, type Copy } from './connection.ts'
 import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
-import { loadNodeSqlite } from './node-sqlite.ts'
+import { loadPackage } from './load.ts'
 import { WriteQueue } from './queue.ts'
 import { Readers } from './readers.ts'
 import { isTurnOverdue, nextTurn, whenUnlocked } from './waiting.ts'
@@ -49,29 +48,6 @@ export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
     throw explainOpening(error, settings)
   })
   return new SqliteDriver(writer, isMemory ? undefined : new Readers(() => open(true), settings.timeouts), settings)
-}
-
-/** The package that the setting names, or the first one that works here. */
-async function loadPackage(driver: SqliteSettings['driver']): Promise<NativeConstructor> {
-  if ((globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent === 'Cloudflare-Workers') {
-    throw new DatabaseError('missing_driver', 'SQLite cannot run on Cloudflare Workers, which have no files. Use Postgres there.')
-  }
-  if (driver === 'node:sqlite') return loadNodeSqlite() ?? noNodeSqlite()
-  try {
-    return await loadBetterSqlite3()
-  } catch (error) {
-    const Native = driver === undefined ? loadNodeSqlite() : undefined
-    if (Native === undefined) throw error
-    return Native
-  }
-}
-
-function noNodeSqlite(): never {
-  throw new DatabaseError(
-    'missing_driver',
-    `Cannot use "node:sqlite" (sqlite.driver): it needs Node.js 24 or newer, Bun or Deno, and this is ${process.versions.node}. ` +
-      'Leave the setting out, and install better-sqlite3.'
-  )
 }
 
 /** SQLite would create the file readable for everyone; -wal and -shm get the file's own mode. */

@@ -89,7 +89,11 @@ export async function unsealCommand(args: readonly string[], output: Output = te
       const seal = readSeal(file)
       removeSeal(file)
       await file.execWhenUnlocked('COMMIT', settings.timeouts.lock)
-      output.print(seal === undefined ? `${settings.location} was open.` : `${settings.location} is open again; it was ${seal.message}.`)
+      output.print(
+        seal === undefined
+          ? `${settings.location} was open.`
+          : `${settings.location} is open again; it was ${seal.message.replace(/;.*/s, '')}.`
+      )
       return DONE
     } finally {
       file.close()

@@ -1,21 +1,20 @@
 /**
- * The SQLite file, through the few methods of better-sqlite3 that a move needs.
+ * The SQLite file, through the few methods of better-sqlite3 or node:sqlite that a move needs.
  *
  * - `timeout` is 0, since SQLite's own waiting for a lock would block the event loop.
  * - Integers are read as BigInt: a rounded one would be a changed one.
  * - The file is opened by its path alone and never created.
  */
-
-import { requirePackage } from '../../drivers/package.ts'
+import { existsSync } from 'node:fs'
 import { nativeCode, sqliteError } from '../../drivers/sqlite/errors.ts'
+import { loadPackage } from '../../drivers/sqlite/load.ts'
 import { whenUnlocked } from '../../drivers/sqlite/waiting.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
 
 /** A value as SQLite holds it. */
 export type Cell = null | bigint | number | string | Buffer
 
-// What is used of better-sqlite3 ----------------------------------------------------------------------------------
-
+/** What is used of the package that SQLite runs on. */
 interface NativeStatement {
   raw(on: boolean): this
   safeIntegers(on: boolean): this
@@ -30,16 +29,9 @@ interface NativeDatabase {
   close(): unknown
 }
 
-type NativeConstructor = new (location: string, options: { timeout: number; fileMustExist?: boolean }) => NativeDatabase
-
-async function loadDriver(): Promise<NativeConstructor> {
-  try {
-    return requirePackage<NativeConstructor>('better-sqlite3') ?? ((await import('better-sqlite3')).default as unknown as NativeConstructor)
-  } catch (error) {
-    throw new DatabaseError('missing_driver', 'Cannot load "better-sqlite3", which reads the file. Run: npm install better-sqlite3', {
-      cause: error
-    })
-  }
+async function openNative(location: string): Promise<NativeDatabase> {
+  const Native = await loadPackage(undefined)
+  return new Native(location, { timeout: 0 }) as NativeDatabase
 }
 
 // The file ----------------------------------------------------------------------------------------------------------
@@ -60,18 +52,20 @@ export class SqliteFile {
    * @throws DatabaseError `connection_failure` without the file, `data_corrupted` when it is no database
    */
   static async open(location: string): Promise<SqliteFile> {
-    const Native = await loadDriver()
+    const failure = (reason: string, cause?: unknown) =>
+      new DatabaseError('connection_failure', `Cannot open the SQLite file ${location}: ${reason}.`, { cause })
+    // The packages would create it.
+    if (!existsSync(location)) throw failure('there is no such file')
     try {
-      return new SqliteFile(location, new Native(location, { timeout: 0, fileMustExist: true }))
+      return new SqliteFile(location, await openNative(location))
     } catch (error) {
-      throw new DatabaseError('connection_failure', `Cannot open the SQLite file ${location}: ${messageOf(error)}.`, { cause: error })
+      throw error instanceof DatabaseError ? error : failure(messageOf(error), error)
     }
   }
 
   /** Makes an empty database in memory, where SQLite itself says what it would store. */
   static async inMemory(): Promise<SqliteFile> {
-    const Native = await loadDriver()
-    return new SqliteFile(':memory:', new Native(':memory:', { timeout: 0 }))
+    return new SqliteFile(':memory:', await openNative(':memory:'))
   }
 
   /** Returns all rows of a statement. */

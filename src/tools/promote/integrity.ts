@@ -12,11 +12,17 @@ const PRAGMA = 'PRAGMA main.integrity_check'
 
 /** A text, so that bundles have no second file; CommonJS, as code without a file is. */
 const CODE = `
-  const { parentPort, workerData } = require('node:worker_threads')
-  const Database = require(workerData.driver)
-  const database = new Database(workerData.location, { fileMustExist: true, timeout: 10000 })
+  const { parentPort, workerData: { driver, location, pragma } } = require('node:worker_threads')
+  let database
   try {
-    parentPort.postMessage(database.prepare(workerData.pragma).raw(true).all().map(([message]) => message))
+    database = new (require(driver))(location, { timeout: 10000 })
+  } catch (error) {
+    const sqlite = process.getBuiltinModule('node:sqlite')
+    if (sqlite === undefined) throw error
+    database = new sqlite.DatabaseSync(location, { timeout: 10000 })
+  }
+  try {
+    parentPort.postMessage(database.prepare(pragma).all().map(row => row.integrity_check))
   } finally {
     database.close()
   }`
@@ -33,10 +39,18 @@ export function checkIntegrity(file: SqliteFile): Promise<string[]> {
 }
 
 function inThread(location: string): Promise<string[]> {
-  const driver = createRequire(import.meta.url).resolve('better-sqlite3')
   return new Promise((resolve, reject) => {
-    const worker = new Worker(CODE, { eval: true, execArgv: [], workerData: { driver, location, pragma: PRAGMA } })
+    const worker = new Worker(CODE, { eval: true, execArgv: [], workerData: { driver: betterSqlite3(), location, pragma: PRAGMA } })
     worker.once('message', resolve)
     worker.once('error', reject)
   })
+}
+
+/** Where better-sqlite3 is; undefined where it is missing, so that the file was opened by node:sqlite. */
+function betterSqlite3(): string | undefined {
+  try {
+    return createRequire(import.meta.url).resolve('better-sqlite3')
+  } catch {
+    return undefined
+  }
 }
