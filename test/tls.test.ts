@@ -496,11 +496,19 @@ describe('The client’s certificate', () => {
 describe('channel_binding', () => {
   const query = (mode: string) => `?sslmode=no-verify&channel_binding=${mode}`
 
-  for (const mode of ['disable', 'prefer', 'require']) {
-    test(`${mode} connects where the server offers it`, async () => {
-      assert.equal(await isEncrypted(configure({ postgres: { enabled: true, connection: urlOf('guarded', query(mode)) } })), true)
+  const to = (mode: string) => configure({ postgres: { enabled: true, connection: urlOf('guarded', query(mode)) } })
+
+  for (const mode of ['disable', 'prefer']) {
+    test(`${mode} connects`, async () => {
+      assert.equal(await isEncrypted(to(mode)), true)
     })
   }
+
+  test('require connects where the server offers it, from Postgres 11 on', async () => {
+    const { number } = await to('prefer').one<{ number: number }>("SELECT CAST(current_setting('server_version_num') AS INTEGER) AS number")
+    if (number >= 110_000) assert.equal(await isEncrypted(to('require')), true)
+    else await assert.rejects(to('require').get(), failsWith('invalid_authorization', /offers no channel binding/))
+  })
 
   test('require refuses a server that asks for no password', async () => {
     const db = configure({ postgres: { enabled: true, connection: urlOf('proper', query('require')) } })
