@@ -27,7 +27,7 @@ function runTests(files: readonly string[], url: string): Promise<number> {
     '--test',
     `--test-concurrency=${availableParallelism()}`,
     '--test-reporter=spec',
-    '--test-timeout=240000'
+    '--test-timeout=600000'
   ]
   const child = spawn(process.execPath, [...options, ...files], { cwd: root, stdio: 'inherit', env: { ...process.env, TEST_PG_URL: url } })
   return new Promise(resolve => child.once('exit', status => resolve(status ?? 1)))
