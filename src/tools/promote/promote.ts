@@ -300,11 +300,13 @@ function remember<K, V>(map: Map<K, V>, key: K, value: V): V {
 /** What SQLite itself stores for a constant default. */
 function constantOf(memory: SqliteFile, { type, default: text }: SourceColumn): Cell {
   memory.exec('DROP TABLE IF EXISTS d')
+  // In quotes, since a type may be any text; the line's end ends a comment.
+  const column = `c ${type === '' ? '' : quoteName(type)}`
   try {
-    memory.exec(`CREATE TABLE d (c ${type} DEFAULT ${text})`)
+    memory.exec(`CREATE TABLE d (${column} DEFAULT ${text}\n)`)
   } catch {
     // SQLite takes the parentheses of an expression away.
-    memory.exec(`CREATE TABLE d (c ${type} DEFAULT (${text}))`)
+    memory.exec(`CREATE TABLE d (${column} DEFAULT (${text}\n))`)
   }
   memory.exec('INSERT INTO d DEFAULT VALUES')
   return memory.value('SELECT c FROM d') ?? null
