@@ -129,6 +129,7 @@ const TROUBLES: readonly Trouble[] = [
     "'2024-01-01T25:00:00.000Z'",
     "'2024-01-01 10:60:00'",
     "'0000-01-01'",
+    "'0000-12-31 00:00:00'",
     "'now'",
     "'infinity'",
     "'epoch'",
@@ -157,6 +158,7 @@ const TROUBLES: readonly Trouble[] = [
     control: control('DATE', "'2024-02-29'")
   },
   { what: 'a date that does not exist', script: column('DATE', "'2024-01-01'", "'2023-02-29'"), says: /does not exist/ },
+  { what: 'a date in the year 0000', script: column('DATE', "'0001-01-01'", "'0000-01-01'"), says: /does not exist/ },
   { what: 'a date with one digit', script: column('DATE', "'2024-01-01'", "'2024-1-1'"), says: /YYYY-MM-DD/ },
   { what: 'a word of Postgres as a date', script: column('DATE', "'2024-01-01'", "'tomorrow'"), says: /YYYY-MM-DD/ },
   { what: 'a number as a date', script: column('DATE', "'2024-01-01'", '20240101'), says: /integer/ },
@@ -242,6 +244,26 @@ const OTHERS: readonly Trouble[] = [
     script: 'PRAGMA ignore_check_constraints = ON; CREATE TABLE t (v INTEGER CHECK (v > 0)); INSERT INTO t VALUES (1), (-1)',
     says: /t: breaks its CHECK \(v > 0\), in rowid 2/,
     control: 'CREATE TABLE t (v INTEGER CHECK (v > 0)); INSERT INTO t VALUES (1), (NULL)'
+  },
+  {
+    what: 'a broken CHECK that ends with a comment',
+    script: 'PRAGMA ignore_check_constraints = ON; CREATE TABLE t (v INTEGER CHECK (v > 0 -- positive\n)); INSERT INTO t VALUES (1), (-1)',
+    says: /t: breaks its CHECK \(v > 0\), in rowid 2/,
+    control: 'CREATE TABLE t (v INTEGER CHECK (/* a */ v > 0 -- positive\n)); INSERT INTO t VALUES (1)'
+  },
+  {
+    what: 'one time in two forms beside a text in two cases where they are unique',
+    script:
+      "CREATE TABLE t (v TIMESTAMP, n TEXT COLLATE NOCASE, UNIQUE (v, n)); INSERT INTO t VALUES (0, 'a'), ('1970-01-01 00:00:00', 'A')",
+    says: /t: .*unique.* rowid 2/,
+    control:
+      "CREATE TABLE t (v TIMESTAMP, n TEXT COLLATE NOCASE, UNIQUE (v, n)); INSERT INTO t VALUES (0, 'a'), ('1970-01-01 00:00:00', 'b')"
+  },
+  {
+    what: 'invalid UTF-8 in a key beside the key that it would be read as',
+    script: "CREATE TABLE t (k TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID; INSERT INTO t VALUES (char(65533), 1), (CAST(x'ff' AS TEXT), 2)",
+    says: /t\.k: .*UTF-8/,
+    control: 'CREATE TABLE t (k TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID; INSERT INTO t VALUES (char(65533), 1)'
   },
   {
     what: 'an index entry that is too large',

@@ -65,6 +65,13 @@ describe('A file of awkward tables', () => {
     assert.match(again.output, /\b0 ranges were copied/)
   })
 
+  test('keeps the sign of a zero in a column without a type', async () => {
+    const path = file('CREATE TABLE t (v); INSERT INTO t VALUES (-1e-200 * 1e-200), (1.5)')
+    const url = await target()
+    await promote(path, url)
+    assert.deepEqual(await query(url, 'SELECT v::TEXT FROM t ORDER BY v'), [['-0'], ['1.5']])
+  })
+
   test('gives the ids that SQLite would have given', async () => {
     const path = file('PRAGMA foreign_keys = OFF', ...AWKWARD)
     const url = await target()
@@ -168,6 +175,18 @@ describe('Running it again', () => {
     assert.deepEqual(await differences(path, url), [])
   })
 
+  test('copies them whatever the table and its columns are called', async () => {
+    const path = file(
+      'CREATE TABLE wanted (duolect_range INTEGER, checksum INTEGER, id INTEGER); INSERT INTO wanted VALUES (1, 2, 3), (4, 5, 6)'
+    )
+    const url = await target()
+    await promote(path, url, '--keep-open')
+    inFile(path, 'UPDATE wanted SET id = 7 WHERE id = 3')
+    const { status, output } = await promote(path, url)
+    assert.equal(status, 0, output)
+    assert.deepEqual(await differences(path, url), [])
+  })
+
   test('leaves the rows of other ranges as they are', async () => {
     const path = file(series(rows(20_000)))
     const url = await target()
@@ -257,6 +276,15 @@ describe('The seal', () => {
 })
 
 describe('Tables that are there', () => {
+  test('take times in every form where they hold whole seconds', async () => {
+    const path = file("CREATE TABLE t (v TIMESTAMP); INSERT INTO t VALUES (0), ('2024-01-01 00:00:00'), ('2024-01-01T00:00:01.000Z')")
+    const url = await target()
+    await query(url, 'CREATE TABLE t (v TIMESTAMPTZ(0))')
+    const { status, output } = await promote(path, url)
+    assert.equal(status, 0, output)
+    assert.deepEqual(await differences(path, url), [])
+  })
+
   test('are filled as migrations made them: smaller types, other columns, foreign keys, triggers', async () => {
     const path = file(
       'CREATE TABLE parents (id INTEGER PRIMARY KEY AUTOINCREMENT, price TEXT, at TIMESTAMP); CREATE TABLE notes (id INTEGER PRIMARY KEY, parent INTEGER, kind TEXT, data TEXT)',

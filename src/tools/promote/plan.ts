@@ -37,6 +37,8 @@ export interface Making {
 export interface Unique {
   readonly name: string
   readonly columns: readonly PlanColumn[]
+  /** What is compared of the texts of a column, by its name in the file; without one the whole. */
+  readonly collations: ReadonlyMap<string, (text: string) => string>
   readonly where: string | undefined
 }
 
@@ -550,13 +552,23 @@ class Planner {
         .map(({ name, isConstraint, terms, where }) => ({ name: isConstraint ? `UNIQUE of ${table.name}` : name, terms, where }))
     ]
       .filter(({ terms }) => terms.length > 0 && terms.every(({ column }) => column !== undefined))
-      .map(({ name, terms, where }) => ({ name, columns: byName(terms.map(({ column }) => column)), where }))
+      .map(({ name, terms, where }) => ({
+        name,
+        columns: byName(terms.map(({ column }) => column)),
+        collations: collationsOf(terms),
+        where
+      }))
     const changing = ofFile.filter(unique => unique.columns.some(({ kind }) => !keepsDifferences(kind)))
     const ofTarget = (existing?.isOwn === false ? existing.uniqueColumns : [])
       .map(names => columns.filter(({ target }) => names.includes(target)))
       .filter((found, i) => found.length > 0 && found.length === existing?.uniqueColumns[i]?.length)
       .filter(found => !ofFile.some(unique => unique.where === undefined && unique.columns.every(column => found.includes(column))))
-      .map(found => ({ name: `UNIQUE (${found.map(({ target }) => target).join(', ')}) on Postgres`, columns: found, where: undefined }))
+      .map(found => ({
+        name: `UNIQUE (${found.map(({ target }) => target).join(', ')}) on Postgres`,
+        columns: found,
+        collations: new Map<string, (text: string) => string>(),
+        where: undefined
+      }))
     return [...changing, ...ofTarget]
   }
 
@@ -602,12 +614,18 @@ function requiredBy(table: SourceTable, column: SourceColumn, isNotNullOnTarget:
 }
 
 /** True if values that differ in SQLite differ on Postgres, too. */
-function keepsDifferences({ type }: Kind): boolean {
-  return !/^(TIMESTAMP|JSONB|NUMERIC)/.test(type) && !isAnyText(type)
+function keepsDifferences(kind: Kind): boolean {
+  return !/^(TIMESTAMP|JSONB|NUMERIC)/.test(kind.type) && kind !== kindOfText()
 }
 
-function isAnyText(type: string): boolean {
-  return type === kindOfText().type
+function collationsOf(terms: readonly SourceTerm[]): ReadonlyMap<string, (text: string) => string> {
+  const found = new Map<string, (text: string) => string>()
+  for (const { column, collation } of terms) {
+    if (column === undefined) continue
+    if (collation === 'NOCASE') found.set(column, foldName)
+    if (collation === 'RTRIM') found.set(column, text => text.replace(/ +$/, ''))
+  }
+  return found
 }
 
 /** An expression as a column of the kind takes it. */
