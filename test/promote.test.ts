@@ -65,6 +65,17 @@ describe('A file of awkward tables', () => {
     assert.match(again.output, /\b0 ranges were copied/)
   })
 
+  test("takes a table called like promote's own for what it is", async () => {
+    const path = file(
+      "CREATE TABLE duolect_promotion (statement TEXT); INSERT INTO duolect_promotion VALUES ('DROP TABLE kept')",
+      'CREATE TABLE kept (v INTEGER)'
+    )
+    const url = await target()
+    const { status, output } = await promote(path, url)
+    assert.equal(status, 0, output)
+    assert.deepEqual(await differences(path, url), [])
+  })
+
   test('keeps the sign of a zero in a column without a type', async () => {
     const path = file('CREATE TABLE t (v); INSERT INTO t VALUES (-1e-200 * 1e-200), (1.5)')
     const url = await target()

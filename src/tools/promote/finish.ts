@@ -1,6 +1,6 @@
 /** What follows the rows: foreign keys, the next ids, statistics. Each step looks at what is there, so that it can run again. */
 import type { SqliteFile } from './file.ts'
-import { PENDING } from './move.ts'
+import { pendingName } from './move.ts'
 import type { Making, PlanTable } from './plan.ts'
 import { lastSequence } from './precheck.ts'
 import { quoteName, quoteText } from './quote.ts'
@@ -12,23 +12,23 @@ const FOREIGN_KEY_VIOLATION = '23503'
 
 /** Makes the foreign keys, also those that were taken off. Returns notes on those that rows of the file break. */
 export async function makeForeignKeys(target: Target, tables: readonly PlanTable[]): Promise<string[]> {
-  return [...(await putBack(target)), ...(await makePlanned(target, tables))]
+  return [...(await putBack(target, pendingName(tables))), ...(await makePlanned(target, tables))]
 }
 
 /** Makes the foreign keys again that were taken off tables of migrations. */
-async function putBack(target: Target): Promise<string[]> {
-  const [found] = await target.query(`SELECT to_regclass(${quoteText(target.qualify(PENDING))})`)
+async function putBack(target: Target, pending: string): Promise<string[]> {
+  const [found] = await target.query(`SELECT to_regclass(${quoteText(target.qualify(pending))})`)
   if (found?.[0] == null) return []
   const notes: string[] = []
   await target.transaction(async () => {
-    for (const [statement] of await target.query(`SELECT statement FROM ${target.qualify(PENDING)}`)) {
+    for (const [statement] of await target.query(`SELECT statement FROM ${target.qualify(pending)}`)) {
       const error = await target.attempt(() => target.query(statement as string))
       if (error === undefined) continue
       if ((error as { code?: string }).code !== FOREIGN_KEY_VIOLATION) throw error
       await target.query(`${statement} NOT VALID`)
       notes.push(`rows of the file break a foreign key, so it is NOT VALID: ${statement}`)
     }
-    await target.query(`DROP TABLE ${target.qualify(PENDING)}`)
+    await target.query(`DROP TABLE ${target.qualify(pending)}`)
   })
   return notes
 }

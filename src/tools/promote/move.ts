@@ -6,6 +6,7 @@
 import { DatabaseError } from '../../errors.ts'
 import type { SqliteFile } from './file.ts'
 import { hasherFor } from './hash.ts'
+import { Names } from './names.ts'
 import type { PlanTable } from './plan.ts'
 import { quoteName, quoteText } from './quote.ts'
 import { deleteRanges, isSame, type RangeSum, rangesFor, rangesOnPostgres, Sums, totalOnPostgres } from './ranges.ts'
@@ -16,6 +17,8 @@ export interface MoveContext {
   readonly file: SqliteFile
   readonly target: Target
   readonly isUtf16: boolean
+  /** Where the statements are kept that put back foreign keys. */
+  readonly pending: string
   /** The foreign keys that the plan makes itself, by table and name. */
   isPlanned(table: string, constraint: string): boolean
   /** Called for each row that is read. */
@@ -36,8 +39,10 @@ export interface Moved {
 /** Bytes that are sent at once. */
 const CHUNK = 128 * 1024
 
-/** Where statements are kept that put back what was taken off for the move; a later run finds them. */
-export const PENDING = 'duolect_promotion'
+/** Returns the name of the table with the statements that put back what was taken off; a later run finds them. */
+export function pendingName(tables: readonly PlanTable[]): string {
+  return new Names(tables.map(({ target }) => target)).take('duolect_promotion')
+}
 
 /** Returns whether a table on Postgres has the rows of the file. Writes nothing. */
 export async function isMoved(context: MoveContext, table: PlanTable, facts: TableFacts): Promise<boolean> {
@@ -135,7 +140,7 @@ async function makeMissing(target: Target, table: PlanTable): Promise<void> {
  * Takes off what would change other rows, or rows on their way: foreign keys, whose actions follow a DELETE, and the
  * table's triggers. Returns what puts the triggers back; the foreign keys wait for the end.
  */
-async function prepare({ target, isPlanned }: MoveContext, table: PlanTable): Promise<() => Promise<void>> {
+async function prepare({ target, pending, isPlanned }: MoveContext, table: PlanTable): Promise<() => Promise<void>> {
   const name = target.qualify(table.target)
   await target.query(`LOCK TABLE ${name} IN SHARE ROW EXCLUSIVE MODE`)
   const id = `${quoteText(name)}::REGCLASS`
@@ -148,9 +153,9 @@ async function prepare({ target, isPlanned }: MoveContext, table: PlanTable): Pr
   for (const [key, relation, schema, definition] of keys as string[][]) {
     const on = `${quoteName(schema as string)}.${quoteName(relation as string)}`
     if (schema !== target.schema || !isPlanned(relation as string, key as string)) {
-      await target.query(`CREATE TABLE IF NOT EXISTS ${target.qualify(PENDING)} (statement TEXT NOT NULL)`)
+      await target.query(`CREATE TABLE IF NOT EXISTS ${target.qualify(pending)} (statement TEXT NOT NULL)`)
       const statement = `ALTER TABLE ${on} ADD CONSTRAINT ${quoteName(key as string)} ${definition}`
-      await target.query(`INSERT INTO ${target.qualify(PENDING)} VALUES (${quoteText(statement)})`)
+      await target.query(`INSERT INTO ${target.qualify(pending)} VALUES (${quoteText(statement)})`)
     }
     await target.query(`ALTER TABLE ${on} DROP CONSTRAINT ${quoteName(key as string)}`)
   }

@@ -12,7 +12,7 @@ import { analyze, makeForeignKeys, setNextIds } from './finish.ts'
 import { checkIndexSizes } from './index-sizes.ts'
 import { checkIntegrity } from './integrity.ts'
 import type { StorageClass, Stored } from './kinds.ts'
-import { isMoved, type MoveContext, type Moved, moveTable } from './move.ts'
+import { isMoved, type MoveContext, type Moved, moveTable, pendingName } from './move.ts'
 import { makePlan, type Plan, type PlanTable, targetName } from './plan.ts'
 import { checkTable, Problems, printProblem } from './precheck.ts'
 import { count, type Output, Progress } from './progress.ts'
@@ -219,6 +219,7 @@ class Promotion {
       file: this.#file,
       target: this.#target,
       isUtf16: this.#schema.isUtf16,
+      pending: pendingName(plan.tables),
       isPlanned: (table, constraint) => planned.has(JSON.stringify([table, constraint])),
       progress: () => this.#progress.add(),
       breathe: this.#breathe
@@ -274,7 +275,8 @@ class Promotion {
     ))
       this.#file.exec(statement)
     await this.#file.execWhenUnlocked('COMMIT', 0)
-    this.#output.print(`The file is sealed: ${readSeal(this.#file)?.message}`)
+    const seal = readSeal(this.#file)
+    this.#output.print(seal === undefined ? 'The file has no tables, so nothing of it is sealed.' : `The file is sealed: ${seal.message}`)
   }
 
   #since = performance.now()
