@@ -35,6 +35,9 @@ const random = Array.from({ length: 3000 }, (_, i) => String.fromCharCode(97 + (
 /** Compression does not help. */
 const noise = randomBytes(2500).toString('base64')
 
+/** More than a page has room for, unless most of them are NULL. */
+const columns = Array.from({ length: 1100 }, (_, i) => `c${i} INTEGER`).join(', ')
+
 const TROUBLES: readonly Trouble[] = [
   {
     what: 'a NUL in a text',
@@ -294,6 +297,33 @@ const OTHERS: readonly Trouble[] = [
     script: 'CREATE TABLE t (xmin INTEGER)',
     says: /table t: .*system column.* xmin/,
     control: 'CREATE TABLE t ("XMIN" INTEGER, oid INTEGER)'
+  },
+  {
+    what: 'a row that does not fit into a page',
+    script: `CREATE TABLE other (v INTEGER); CREATE TABLE t (${columns}); INSERT INTO t (c0) VALUES (1), (2); UPDATE t SET ${columns.replaceAll(/ INTEGER/g, ' = 5')} WHERE c0 = 2`,
+    says: /t: .*row is too big.* rowid 2/,
+    control: `CREATE TABLE t (${columns}); INSERT INTO t (c0) VALUES (1), (2)`
+  },
+  {
+    what: 'a CHECK whose numbers overflow on Postgres',
+    script: 'CREATE TABLE other (v INTEGER); CREATE TABLE t (v INTEGER CHECK (v * 2 > 0)); INSERT INTO t VALUES (1), (9223372036854775806)',
+    says: /t: .*out of range.* rowid 2/,
+    control: 'CREATE TABLE t (v INTEGER CHECK (v * 2 > 0)); INSERT INTO t VALUES (1), (4611686018427387903)'
+  },
+  {
+    what: 'an index whose numbers overflow on Postgres',
+    script:
+      'CREATE TABLE other (v INTEGER); CREATE TABLE t (v INTEGER); CREATE INDEX by_v ON t (v + 1); INSERT INTO t VALUES (1), (9223372036854775807)',
+    says: /t: .*out of range.* rowid 2/,
+    control: 'CREATE TABLE t (v INTEGER); CREATE INDEX by_v ON t (v + 1); INSERT INTO t VALUES (1), (9223372036854775806)'
+  },
+  {
+    what: 'one time in two forms in a unique index of expressions',
+    script:
+      "CREATE TABLE other (v INTEGER); CREATE TABLE t (v TIMESTAMP, n TEXT); CREATE UNIQUE INDEX by_v ON t (v, lower(n)); INSERT INTO t VALUES (0, 'a'), ('1970-01-01 00:00:00', 'A')",
+    says: /t: .*duplicate key.* rowid 2/,
+    control:
+      "CREATE TABLE t (v TIMESTAMP, n TEXT); CREATE UNIQUE INDEX by_v ON t (v, lower(n)); INSERT INTO t VALUES (0, 'a'), ('1970-01-01 00:00:01', 'A')"
   },
   {
     what: 'too many columns',

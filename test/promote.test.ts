@@ -286,7 +286,60 @@ describe('The seal', () => {
   })
 })
 
+/** Tables on Postgres that refuse the second row of a table in a file, and the table in the file. */
+const REFUSING: readonly (readonly [what: string, onPostgres: string, script: string, says: RegExp])[] = [
+  [
+    'a CHECK',
+    'CREATE TABLE t (v INTEGER CHECK (v < 10))',
+    'CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (1), (12)',
+    /check constraint.* rowid 2/
+  ],
+  [
+    'a unique index of an expression',
+    'CREATE TABLE t (v TEXT); CREATE UNIQUE INDEX ON t (lower(v))',
+    "CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('a'), ('A')",
+    /duplicate key.* rowid 2/
+  ],
+  [
+    'a unique index with a condition',
+    'CREATE TABLE t (v INTEGER); CREATE UNIQUE INDEX ON t (v) WHERE v > 0',
+    'CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (1), (1)',
+    /duplicate key.* rowid 2/
+  ],
+  [
+    'an exclusion constraint',
+    'CREATE TABLE t (v INTEGER, EXCLUDE USING btree (v WITH =))',
+    'CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (1), (1)',
+    /exclusion constraint.* rowid 2/
+  ],
+  [
+    'an index of an expression that takes no large entries',
+    'CREATE TABLE t (v TEXT); CREATE INDEX ON t (upper(v))',
+    "CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('a'), (hex(randomblob(3000)))",
+    /index row.* rowid 2/
+  ],
+  [
+    'a sequence that ends before the next id',
+    'CREATE TABLE t (id SERIAL PRIMARY KEY)',
+    'CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO t VALUES (3000000000); DELETE FROM t',
+    /t\.id: gives the id 3000000001 next/
+  ]
+]
+
 describe('Tables that are there', () => {
+  for (const [what, onPostgres, script, says] of REFUSING) {
+    test(`are left empty, as all others, where one has ${what} that refuses a row`, async () => {
+      const path = file('CREATE TABLE other (v INTEGER); INSERT INTO other VALUES (1)', script)
+      const url = await target()
+      await query(url, onPostgres)
+      const { status, output } = await promote(path, url)
+      assert.equal(status, 1, output)
+      assert.match(output, says)
+      assert.deepEqual(await query(url, "SELECT to_regclass('other')"), [[null]])
+      assert.deepEqual(await query(url, 'SELECT count(*)::INT FROM t'), [[0]])
+    })
+  }
+
   test('take times in every form where they hold whole seconds', async () => {
     const path = file("CREATE TABLE t (v TIMESTAMP); INSERT INTO t VALUES (0), ('2024-01-01 00:00:00'), ('2024-01-01T00:00:01.000Z')")
     const url = await target()

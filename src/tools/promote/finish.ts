@@ -2,7 +2,7 @@
 import type { SqliteFile } from './file.ts'
 import { pendingName } from './move.ts'
 import type { Making, PlanTable } from './plan.ts'
-import { lastSequence } from './precheck.ts'
+import { lastSequence, type Problems } from './precheck.ts'
 import { quoteName, quoteText } from './quote.ts'
 import { from } from './rows.ts'
 import type { Target } from './target.ts'
@@ -70,15 +70,40 @@ export function nextId(file: SqliteFile, { source }: PlanTable): bigint {
   return (largest !== null && largest > last ? largest : last) + 1n
 }
 
+/** Reports a table whose sequence ends before the next id. */
+export async function checkNextId(file: SqliteFile, target: Target, table: PlanTable, problems: Problems): Promise<void> {
+  if (table.idColumn === undefined || table.existing === undefined) return
+  const sequence = await sequenceOf(target, table)
+  if (sequence === undefined) return
+  const [found] = await target.query(
+    target.version >= 100_000
+      ? `SELECT seqmax FROM pg_sequence WHERE seqrelid = ${quoteText(sequence)}::REGCLASS`
+      : `SELECT max_value FROM ${sequence}`
+  )
+  const next = nextId(file, table)
+  if (next > BigInt(found?.[0] as string))
+    problems.add(
+      table.source.name,
+      table.source.idColumn,
+      `gives the id ${next} next, above the largest of the sequence ${sequence}`,
+      undefined
+    )
+}
+
+/** The name of a sequence as SQL takes it; undefined where the column has none. */
+async function sequenceOf(target: Target, { target: name, idColumn }: PlanTable): Promise<string | undefined> {
+  const table = quoteText(target.qualify(name))
+  const [found] = await target.query(`SELECT pg_get_serial_sequence(${table}, ${quoteText(idColumn as string)})`)
+  return found?.[0] ?? undefined
+}
+
 /** Has each table give the next id that SQLite would have given. */
 export async function setNextIds(file: SqliteFile, target: Target, tables: readonly PlanTable[]): Promise<void> {
   await target.transaction(async () => {
     for (const table of tables) {
       if (table.idColumn === undefined) continue
-      const name = target.qualify(table.target)
-      const [found] = await target.query(`SELECT pg_get_serial_sequence(${quoteText(name)}, ${quoteText(table.idColumn)})`)
-      const sequence = found?.[0]
-      if (sequence == null) continue
+      const sequence = await sequenceOf(target, table)
+      if (sequence === undefined) continue
       const next = nextId(file, table)
       if (next < 1n) await target.query(`ALTER SEQUENCE ${sequence} MINVALUE ${next}`)
       await target.query(`SELECT setval(${quoteText(sequence)}, ${next}, FALSE)`)

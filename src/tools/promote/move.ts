@@ -4,14 +4,15 @@
  * whole, compared and with its keys and indexes, or as it was.
  */
 import { DatabaseError } from '../../errors.ts'
-import type { SqliteFile } from './file.ts'
+import type { Cell, SqliteFile } from './file.ts'
 import { hasherFor } from './hash.ts'
 import { Names } from './names.ts'
 import type { PlanTable } from './plan.ts'
 import { quoteName, quoteText } from './quote.ts'
 import { deleteRanges, isSame, type RangeSum, rangesFor, rangesOnPostgres, Sums, totalOnPostgres } from './ranges.ts'
 import { Lines, type TableFacts } from './rows.ts'
-import { OWN_COMMENT, type Target } from './target.ts'
+import { OWN_COMMENT, serverMessage, type Target } from './target.ts'
+import { makeSchema } from './trial.ts'
 
 export interface MoveContext {
   readonly file: SqliteFile
@@ -53,6 +54,38 @@ export async function isMoved(context: MoveContext, table: PlanTable, facts: Tab
   return context.target.transaction(async () => isSame(sums.total, await total(context.target, table, lines.onPostgres(false))))
 }
 
+/** Why the server refuses the rows of a table. */
+export interface Refusal {
+  readonly reason: string
+  /** What identifies the row; undefined where it is none of them alone. */
+  readonly key: readonly Cell[] | undefined
+}
+
+/** Moves a table, and undoes it. Returns why the server refuses it; undefined if it takes it. */
+export async function tryTable(context: MoveContext, table: PlanTable, facts: TableFacts): Promise<Refusal | undefined> {
+  const { target } = context
+  if (table.existing?.isEmpty === false && (await isMoved(context, table, facts))) return undefined
+  const lines = new Lines(table, facts, context.isUtf16)
+  await target.begin()
+  try {
+    await makeSchema(target)
+    await fill(context, table, facts, lines, true)
+    return undefined
+  } catch (error) {
+    const { code, where } = error as { code?: string; where?: string }
+    // A connection that is gone says nothing about the rows.
+    if (code === undefined) throw error
+    const start = `COPY ${table.target}`
+    const line = where?.startsWith(start) ? /\d+/.exec(where.slice(start.length))?.[0] : undefined
+    return {
+      reason: error instanceof DatabaseError ? error.message : serverMessage(error),
+      key: line === undefined ? undefined : lines.keyOfLine(context.file, Number(line))
+    }
+  } finally {
+    await target.query('ROLLBACK').catch(() => undefined)
+  }
+}
+
 /** Moves a table. */
 export async function moveTable(context: MoveContext, table: PlanTable, facts: TableFacts): Promise<Moved> {
   const { target } = context
@@ -63,27 +96,45 @@ export async function moveTable(context: MoveContext, table: PlanTable, facts: T
   return target.transaction(() => repair(context, table, facts, lines, sums))
 }
 
-/** Copies a whole table. */
-async function fill(context: MoveContext, table: PlanTable, facts: TableFacts, lines: Lines): Promise<Moved> {
+/**
+ * Copies a whole table.
+ *
+ * @param isTrial true if it is undone: each row is checked when it comes, so that the server names the first that it refuses
+ */
+async function fill(context: MoveContext, table: PlanTable, facts: TableFacts, lines: Lines, isTrial = false): Promise<Moved> {
   const { target } = context
+  const name = target.qualify(table.target)
   const isNew = table.existing === undefined
   let putBack: () => Promise<void> = async () => undefined
   if (isNew) {
     await target.query(table.create)
-    await target.query(`COMMENT ON TABLE ${target.qualify(table.target)} IS ${quoteText(OWN_COMMENT)}`)
+    await target.query(`COMMENT ON TABLE ${name} IS ${quoteText(OWN_COMMENT)}`)
   } else {
     putBack = await prepare(context, table)
-    const found = await target.query(`SELECT 1 FROM ${target.qualify(table.target)} LIMIT 1`)
+    if (isTrial) await target.query(`DELETE FROM ${name}`)
+    const found = await target.query(`SELECT 1 FROM ${name} LIMIT 1`)
     if (found.length > 0)
       throw new DatabaseError('serialization_failure', `${table.target} got rows on Postgres while this ran. Run the same command again.`)
+  }
+  if (isTrial) {
+    await makeMissing(target, table)
+    await insertOneByOne(target, table)
   }
   const sums = new Sums(hasherFor(target.version), 1)
   // Rows of a table that no other transaction can see need no later look at who may see them.
   await copy(context, table, lines, sums, 'all', isNew)
   await verify(target, table, lines.onPostgres(true), sums)
-  await makeMissing(target, table)
+  if (!isTrial) await makeMissing(target, table)
   await putBack()
   return { rows: facts.rowCount, copied: facts.rowCount, ranges: facts.rowCount === 0 ? 0 : 1, allRanges: 1 }
+}
+
+/** Has COPY insert each row by itself, as it does where a trigger could look at it; otherwise it names the last of a thousand. */
+async function insertOneByOne(target: Target, table: PlanTable): Promise<void> {
+  // Servers before 13 have no such triggers on partitioned tables.
+  if (table.existing?.kind === 'p') return
+  const call = 'FOR EACH ROW WHEN (FALSE) EXECUTE PROCEDURE suppress_redundant_updates_trigger()'
+  await target.query(`CREATE TRIGGER duolect_one_by_one BEFORE INSERT ON ${target.qualify(table.target)} ${call}`)
 }
 
 /** Replaces the ranges that differ. */

@@ -76,6 +76,8 @@ export interface PlanTable {
   readonly indexed: readonly Indexed[]
   /** The column that gets the next number, by its name on Postgres. */
   readonly idColumn: string | undefined
+  /** True if only the server can tell whether it takes all rows, so that it is asked before anything is written. */
+  readonly isUncertain: boolean
 }
 
 /** What cannot move, and is listed. */
@@ -333,8 +335,33 @@ class Planner {
       foreignKeys: isOwn ? table.foreignKeys.flatMap(key => this.#foreignKey(table, target, key)) : [],
       unique: this.#uniques(table, existing, final),
       indexed: this.#indexed(table, final),
-      idColumn: final.find(column => column.source.name === table.idColumn)?.target
+      idColumn: final.find(column => column.source.name === table.idColumn)?.target,
+      isUncertain: isOwn ? this.#isUncertain(table, final, checks) : (existing?.hasConditions ?? false) || mayBeTooWide(final)
     }
+  }
+
+  #isUncertain(table: SourceTable, columns: readonly PlanColumn[], checks: readonly string[]): boolean {
+    const find = this.#finder(table)
+    const mayFail = (expression: string) => {
+      try {
+        return translateExpression(expression, find).mayFail
+      } catch (error) {
+        // What cannot be translated is not made either.
+        if (error instanceof Untranslatable) return false
+        throw error
+      }
+    }
+    const computed = columns.flatMap(({ isComputed, source }) => (isComputed ? [source.generatedAs as string] : []))
+    const ofIndexes = table.indexes.flatMap(({ terms, where }) => [
+      ...terms.flatMap(({ column, expression }) => (column === undefined ? [expression] : [])),
+      ...(where === undefined ? [] : [where])
+    ])
+    const isUniqueExpression = table.indexes.some(({ isUnique, terms }) => isUnique && terms.some(({ column }) => column === undefined))
+    return (
+      mayBeTooWide(columns) ||
+      [...checks, ...computed, ...ofIndexes].some(mayFail) ||
+      (isUniqueExpression && columns.some(({ kind }) => !keepsDifferences(kind)))
+    )
   }
 
   #constraintNames(table: SourceTable): Names {
@@ -611,6 +638,15 @@ function requiredBy(table: SourceTable, column: SourceColumn, isNotNullOnTarget:
   if (column.name === table.idColumn) return undefined
   if (table.key.some(term => term.column === column.name)) return 'a key'
   return column.isNotNull || isNotNullOnTarget ? 'NOT NULL' : undefined
+}
+
+/** What a row may take of a page, which is all that Postgres has for it. */
+const MAX_ROW = 8160
+
+/** True if rows may not fit into a page, even with their texts and bytes elsewhere, which takes 18 bytes and up to 3 to align each. */
+function mayBeTooWide(columns: readonly PlanColumn[]): boolean {
+  const sizes = columns.map(({ kind }) => (['integer', 'real', 'boolean', 'timestamp', 'date'].includes(kind.expression) ? 8 : 21))
+  return sizes.reduce((sum, size) => sum + size, 32 + columns.length / 8) > MAX_ROW
 }
 
 /** True if values that differ in SQLite differ on Postgres, too. */

@@ -8,13 +8,13 @@ import type { PostgresSettings } from '../../config.ts'
 import { nativeCode } from '../../drivers/sqlite/errors.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
 import { type Cell, SqliteFile } from './file.ts'
-import { analyze, makeForeignKeys, setNextIds } from './finish.ts'
+import { analyze, checkNextId, makeForeignKeys, setNextIds } from './finish.ts'
 import { checkIndexSizes } from './index-sizes.ts'
 import { checkIntegrity } from './integrity.ts'
 import type { StorageClass, Stored } from './kinds.ts'
-import { isMoved, type MoveContext, type Moved, moveTable, pendingName } from './move.ts'
+import { isMoved, type MoveContext, type Moved, moveTable, pendingName, tryTable } from './move.ts'
 import { makePlan, type Plan, type PlanTable, targetName } from './plan.ts'
-import { checkTable, Problems, printProblem } from './precheck.ts'
+import { checkTable, Problems, printProblem, rowName } from './precheck.ts'
 import { count, type Output, Progress } from './progress.ts'
 import { quoteName } from './quote.ts'
 import type { TableFacts } from './rows.ts'
@@ -177,11 +177,29 @@ class Promotion {
     if (this.#schema.seal !== undefined) return facts
     await this.#target.begin()
     try {
-      for (const table of plan.tables) await checkIndexSizes(this.#file, this.#target, table, this.#problems)
+      for (const table of plan.tables) {
+        await checkIndexSizes(this.#file, this.#target, table, this.#problems)
+        await checkNextId(this.#file, this.#target, table, this.#problems)
+      }
     } finally {
       await this.#target.query('ROLLBACK')
     }
+    if (this.#problems.all.length === 0 && plan.unmovable.length === 0) await this.#askServer(plan, facts)
     return facts
+  }
+
+  /** Has the server take what only it can judge, and undo it. */
+  async #askServer(plan: Plan, facts: ReadonlyMap<PlanTable, TableFacts>): Promise<void> {
+    for (const table of plan.tables) {
+      if (!table.isUncertain) continue
+      const own = facts.get(table) as TableFacts
+      this.#progress.begin(`trying ${table.source.name}`, own.rowCount)
+      const refusal = await tryTable(this.#context(plan), table, own)
+      this.#progress.end()
+      if (refusal === undefined) continue
+      const row = refusal.key && rowName(table, refusal.key)
+      this.#problems.add(table.source.name, undefined, `is refused by Postgres: ${refusal.reason}`, row)
+    }
   }
 
   /** Prints why the file cannot move. */

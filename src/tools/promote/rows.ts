@@ -183,6 +183,19 @@ export class Lines {
     )
   }
 
+  /** Returns the key of the row whose line is the n-th, from 1 on. */
+  keyOfLine(file: SqliteFile, n: number): Cell[] | undefined {
+    const isBig = this.#isBig()
+    const where = isBig === undefined ? '' : `WHERE NOT (${isBig})`
+    // With all columns, so that SQLite reads the rows in the same order.
+    const { expressions } = new Writer([...this.#copied, ...this.#computed].map(column => this.#part(column)))
+    const list = [...keyOf(this.#table.source), ...expressions].join(', ')
+    const [row] = file.rows(`SELECT ${list} ${from(this.#table.source)} ${where} LIMIT 1 OFFSET ?`, BigInt(n - 1))
+    if (row !== undefined) return row.slice(0, keyOf(this.#table.source).length)
+    const smallCount = Number(file.value(`SELECT count(*) ${from(this.#table.source)} ${where}`))
+    return [...this.bigKeys(file)][n - 1 - smallCount]
+  }
+
   /** Yields the lines of the rows without big cells. */
   *small(file: SqliteFile): Generator<Line, void, undefined> {
     const isBig = this.#isBig()
