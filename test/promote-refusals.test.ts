@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { before, describe, test } from 'node:test'
+import Database from 'better-sqlite3'
 import { differences, inFile, promote, workshop } from './support/promotion.ts'
 
 const { file, target, query } = workshop()
@@ -464,6 +465,18 @@ describe('A file', () => {
     bytes.write('row 999', at)
     writeFileSync(path, bytes)
     await assertRefused(path, /integrity_check/)
+  })
+
+  test('with a function or a collation of a program is refused by its name', async () => {
+    const path = file('CREATE TABLE t (v TEXT); CREATE TABLE u (v TEXT); CREATE INDEX by_v ON u (v)')
+    const database = new Database(path)
+    database.unsafeMode(true)
+    database.function('secret', { deterministic: true }, value => value)
+    database.exec('ALTER TABLE t ADD COLUMN w AS (secret(v)); PRAGMA writable_schema = ON')
+    database.exec("UPDATE sqlite_schema SET sql = 'CREATE TABLE u (v TEXT COLLATE own)' WHERE name = 'u'; INSERT INTO t VALUES ('a')")
+    database.close()
+    const output = await assertRefused(path, /t: cannot be read: .*secret/)
+    assert.match(output, /the file: cannot be read: .*own/)
   })
 
   test('that is no database is refused', async () => {

@@ -7,7 +7,7 @@
 import type { PostgresSettings } from '../../config.ts'
 import { nativeCode } from '../../drivers/sqlite/errors.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
-import { type Cell, SqliteFile } from './file.ts'
+import { type Cell, missingExtension, SqliteFile } from './file.ts'
 import { analyze, checkNextId, makeForeignKeys, setNextIds } from './finish.ts'
 import { checkIndexSizes } from './index-sizes.ts'
 import { checkIntegrity } from './integrity.ts'
@@ -148,8 +148,14 @@ class Promotion {
 
   #stored(table: string, column: string): Stored {
     const name = quoteName(column)
-    const rows = this.#file.rows(`SELECT typeof(${name}), count(*) FROM main.${quoteName(table)} WHERE ${name} IS NOT NULL GROUP BY 1`)
-    return new Map(rows.map(([type, number]) => [type as StorageClass, Number(number)]))
+    try {
+      const rows = this.#file.rows(`SELECT typeof(${name}), count(*) FROM main.${quoteName(table)} WHERE ${name} IS NOT NULL GROUP BY 1`)
+      return new Map(rows.map(([type, number]) => [type as StorageClass, Number(number)]))
+    } catch (error) {
+      // The look says so, by the table's name.
+      if (missingExtension(error) !== undefined) return new Map()
+      throw error
+    }
   }
 
   // Looking ---------------------------------------------------------------------------------------------------------
@@ -160,20 +166,27 @@ class Promotion {
     // Whatever else fails first, its rejection is waited for below.
     integrity.catch(() => undefined)
     const facts = new Map<PlanTable, TableFacts>()
-    try {
-      for (const table of plan.tables) {
-        this.#progress.begin(`looking at ${table.source.name}`, 0)
+    const report = (what: string, text: string) => this.#problems.add(what, undefined, text, undefined)
+    for (const table of plan.tables) {
+      this.#progress.begin(`looking at ${table.source.name}`, 0)
+      try {
         facts.set(table, await checkTable(this.#file, table, isUtf16, this.#problems, this.#breathe))
+      } catch (error) {
+        const isCorrupt = nativeCode(error instanceof DatabaseError ? error.cause : error) === 'SQLITE_CORRUPT'
+        const reason = isCorrupt ? 'cannot be read to its end' : missingExtension(error)
+        if (reason === undefined) throw error
+        report(table.source.name, reason)
       }
-    } catch (error) {
-      if (nativeCode(error instanceof DatabaseError ? error.cause : error) !== 'SQLITE_CORRUPT') throw error
-    }
-    for (const message of await integrity) this.#problems.add('the file', undefined, `PRAGMA integrity_check says: ${message}`, undefined)
-    if (facts.size < plan.tables.length) {
-      this.#problems.add('the file', undefined, 'cannot be read to its end', undefined)
-      return facts
     }
     this.#progress.end()
+    try {
+      for (const message of await integrity) report('the file', `PRAGMA integrity_check says: ${message}`)
+    } catch (error) {
+      const reason = missingExtension(error)
+      if (reason === undefined) throw error
+      report('the file', reason)
+    }
+    if (facts.size < plan.tables.length) return facts
     if (this.#schema.seal !== undefined) return facts
     await this.#target.begin()
     try {
