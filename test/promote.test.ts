@@ -437,6 +437,21 @@ describe('Options', () => {
     inFile(path, "INSERT INTO notes VALUES (1, 'open')")
   })
 
+  test('--check prints SQL that runs as it is, and makes tables that promote fills', async () => {
+    const path = file('PRAGMA foreign_keys = OFF', ...AWKWARD)
+    const url = await target()
+    const schema = `${new URL(url).searchParams.get('options')?.replace('-c search_path=', '')}_checked`
+    const without = await withoutGenerated(url)
+    const { output } = await promote(path, url, '--check', '--schema', schema, ...without)
+    try {
+      await query(url, output)
+      const { status, output: moved } = await promote(path, url, '--schema', schema, ...without)
+      assert.equal(status, 0, moved)
+    } finally {
+      await query(url, `DROP SCHEMA IF EXISTS "${schema}" CASCADE`)
+    }
+  })
+
   test('--keep-open lets others write while it runs, and leaves the file open', async () => {
     const path = file('PRAGMA journal_mode = WAL; CREATE TABLE notes (v TEXT)')
     const url = await target()

@@ -54,6 +54,11 @@ export async function isMoved(context: MoveContext, table: PlanTable, facts: Tab
   return context.target.transaction(async () => isSame(sums.total, await total(context.target, table, lines.onPostgres(false))))
 }
 
+/** Returns the statements that make a table without its keys and indexes. */
+export function creationOf(target: Target, table: PlanTable): string[] {
+  return [table.create, `COMMENT ON TABLE ${target.qualify(table.target)} IS ${quoteText(OWN_COMMENT)}`]
+}
+
 /** Why the server refuses the rows of a table. */
 export interface Refusal {
   readonly reason: string
@@ -107,8 +112,7 @@ async function fill(context: MoveContext, table: PlanTable, facts: TableFacts, l
   const isNew = table.existing === undefined
   let putBack: () => Promise<void> = async () => undefined
   if (isNew) {
-    await target.query(table.create)
-    await target.query(`COMMENT ON TABLE ${name} IS ${quoteText(OWN_COMMENT)}`)
+    for (const statement of creationOf(target, table)) await target.query(statement)
   } else {
     putBack = await prepare(context, table)
     if (isTrial) await target.query(`DELETE FROM ${name}`)

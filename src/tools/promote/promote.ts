@@ -12,7 +12,7 @@ import { analyze, checkNextId, makeForeignKeys, setNextIds } from './finish.ts'
 import { checkIndexSizes } from './index-sizes.ts'
 import { checkIntegrity } from './integrity.ts'
 import type { StorageClass, Stored } from './kinds.ts'
-import { isMoved, type MoveContext, type Moved, moveTable, pendingName, tryTable } from './move.ts'
+import { creationOf, isMoved, type MoveContext, type Moved, moveTable, pendingName, tryTable } from './move.ts'
 import { makePlan, type Plan, type PlanTable, targetName } from './plan.ts'
 import { checkTable, Problems, printProblem, rowName } from './precheck.ts'
 import { count, type Output, Progress } from './progress.ts'
@@ -21,7 +21,7 @@ import type { TableFacts } from './rows.ts'
 import { readSchema, type SourceColumn, type SourceSchema } from './schema.ts'
 import { readSeal, sealStatements } from './seal.ts'
 import { Target } from './target.ts'
-import { makeSchema, tryPlan } from './trial.ts'
+import { makeSchema, schemaToMake, tryPlan } from './trial.ts'
 
 export interface PromoteOptions {
   /** The file's path. */
@@ -76,17 +76,17 @@ class Promotion {
 
   async run(writes: boolean): Promise<boolean> {
     const { seal } = this.#schema
-    this.#output.print(`${this.#file.location} → ${this.#target.location}, schema ${this.#target.schema}`)
+    this.#say(`${this.#file.location} → ${this.#target.location}, schema ${this.#target.schema}`)
     if (seal === undefined && writes) {
       this.#output.print('From now on, who writes to the file waits, and fails after its timeouts.lock (10 s by default). Readers go on.')
     }
     const plan = await this.#plan(seal !== undefined)
-    for (const note of plan.notes) this.#output.print(`note: ${note}`)
+    for (const note of plan.notes) this.#say(`note: ${note}`)
     const facts = plan.refusals.length > 0 ? new Map<PlanTable, TableFacts>() : await this.#look(plan)
     if (this.#refuse(plan, seal !== undefined)) return false
     if (seal !== undefined) return this.#verify(plan, facts, seal.message)
     if (this.#options.check) {
-      this.#printPlan(plan)
+      await this.#printPlan(plan)
       return true
     }
     try {
@@ -108,6 +108,11 @@ class Promotion {
     }
     await this.#seal(plan)
     return true
+  }
+
+  /** Prints a line; beside SQL, as a comment. */
+  #say(line: string): void {
+    this.#output.print(this.#options.check ? `-- ${line.replaceAll('\n', '\n-- ')}` : line)
   }
 
   // Planning --------------------------------------------------------------------------------------------------------
@@ -230,16 +235,18 @@ class Promotion {
     return true
   }
 
-  #printPlan({ tables }: Plan): void {
+  /** Prints what is made, so that psql runs it as it is. */
+  async #printPlan({ tables }: Plan): Promise<void> {
+    const schema = await schemaToMake(this.#target)
     const statements = tables.flatMap(table => [
-      ...(table.existing === undefined ? [table.create] : []),
+      ...(table.existing === undefined ? creationOf(this.#target, table) : []),
       ...table.makings.filter(({ target }) => !isThere(table, target)).map(({ statement }) => statement)
     ])
     const keys = tables.flatMap(table =>
       table.foreignKeys.filter(({ target }) => !isThere(table, target)).map(({ statement }) => statement)
     )
-    for (const statement of [...statements, ...keys]) this.#output.print(`${statement};`)
-    this.#output.print('-- The file can move. Nothing was written.')
+    for (const statement of [...schema, ...statements, ...keys]) this.#output.print(`${statement};`)
+    this.#say('The file can move. Nothing was written.')
   }
 
   // Moving ----------------------------------------------------------------------------------------------------------
@@ -277,7 +284,7 @@ class Promotion {
 
   /** Compares a file that was moved before with what Postgres has now. */
   async #verify(plan: Plan, facts: ReadonlyMap<PlanTable, TableFacts>, message: string): Promise<boolean> {
-    this.#output.print(`The file is sealed: ${message}`)
+    this.#say(`The file is sealed: ${message}`)
     const context = this.#context(plan)
     const differing: string[] = []
     for (const table of plan.tables) {
@@ -287,9 +294,7 @@ class Promotion {
       this.#progress.end()
     }
     if (differing.length === 0) {
-      this.#output.print(
-        `It is moved already: all ${plan.tables.length} tables are on Postgres, compared by checksums. 0 ranges were copied.`
-      )
+      this.#say(`It is moved already: all ${plan.tables.length} tables are on Postgres, compared by checksums. 0 ranges were copied.`)
       return true
     }
     this.#output.error(
