@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { before, describe, test } from 'node:test'
+import Database from 'better-sqlite3'
 import { differences, inFile, promote, workshop } from './support/promotion.ts'
 
 const { file, target, query } = workshop()
@@ -34,6 +35,9 @@ function named(script: string, name: string): string {
 const random = Array.from({ length: 3000 }, (_, i) => String.fromCharCode(97 + ((i * i * 7919 + i * 104729) % 26))).join('')
 /** Compression does not help. */
 const noise = randomBytes(2500).toString('base64')
+
+/** More than a page has room for, unless most of them are NULL. */
+const columns = Array.from({ length: 1100 }, (_, i) => `c${i} INTEGER`).join(', ')
 
 const TROUBLES: readonly Trouble[] = [
   {
@@ -129,6 +133,7 @@ const TROUBLES: readonly Trouble[] = [
     "'2024-01-01T25:00:00.000Z'",
     "'2024-01-01 10:60:00'",
     "'0000-01-01'",
+    "'0000-12-31 00:00:00'",
     "'now'",
     "'infinity'",
     "'epoch'",
@@ -157,6 +162,7 @@ const TROUBLES: readonly Trouble[] = [
     control: control('DATE', "'2024-02-29'")
   },
   { what: 'a date that does not exist', script: column('DATE', "'2024-01-01'", "'2023-02-29'"), says: /does not exist/ },
+  { what: 'a date in the year 0000', script: column('DATE', "'0001-01-01'", "'0000-01-01'"), says: /does not exist/ },
   { what: 'a date with one digit', script: column('DATE', "'2024-01-01'", "'2024-1-1'"), says: /YYYY-MM-DD/ },
   { what: 'a word of Postgres as a date', script: column('DATE', "'2024-01-01'", "'tomorrow'"), says: /YYYY-MM-DD/ },
   { what: 'a number as a date', script: column('DATE', "'2024-01-01'", '20240101'), says: /integer/ },
@@ -244,6 +250,26 @@ const OTHERS: readonly Trouble[] = [
     control: 'CREATE TABLE t (v INTEGER CHECK (v > 0)); INSERT INTO t VALUES (1), (NULL)'
   },
   {
+    what: 'a broken CHECK that ends with a comment',
+    script: 'PRAGMA ignore_check_constraints = ON; CREATE TABLE t (v INTEGER CHECK (v > 0 -- positive\n)); INSERT INTO t VALUES (1), (-1)',
+    says: /t: breaks its CHECK \(v > 0\), in rowid 2/,
+    control: 'CREATE TABLE t (v INTEGER CHECK (/* a */ v > 0 -- positive\n)); INSERT INTO t VALUES (1)'
+  },
+  {
+    what: 'one time in two forms beside a text in two cases where they are unique',
+    script:
+      "CREATE TABLE t (v TIMESTAMP, n TEXT COLLATE NOCASE, UNIQUE (v, n)); INSERT INTO t VALUES (0, 'a'), ('1970-01-01 00:00:00', 'A')",
+    says: /t: .*unique.* rowid 2/,
+    control:
+      "CREATE TABLE t (v TIMESTAMP, n TEXT COLLATE NOCASE, UNIQUE (v, n)); INSERT INTO t VALUES (0, 'a'), ('1970-01-01 00:00:00', 'b')"
+  },
+  {
+    what: 'invalid UTF-8 in a key beside the key that it would be read as',
+    script: "CREATE TABLE t (k TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID; INSERT INTO t VALUES (char(65533), 1), (CAST(x'ff' AS TEXT), 2)",
+    says: /t\.k: .*UTF-8/,
+    control: 'CREATE TABLE t (k TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID; INSERT INTO t VALUES (char(65533), 1)'
+  },
+  {
     what: 'an index entry that is too large',
     script: `CREATE TABLE t (v TEXT); CREATE INDEX by_v ON t (v); INSERT INTO t VALUES ('a'), ('${noise}')`,
     says: /t\.v: is too large for index by_v.* rowid 2/,
@@ -272,6 +298,33 @@ const OTHERS: readonly Trouble[] = [
     script: 'CREATE TABLE t (xmin INTEGER)',
     says: /table t: .*system column.* xmin/,
     control: 'CREATE TABLE t ("XMIN" INTEGER, oid INTEGER)'
+  },
+  {
+    what: 'a row that does not fit into a page',
+    script: `CREATE TABLE other (v INTEGER); CREATE TABLE t (${columns}); INSERT INTO t (c0) VALUES (1), (2); UPDATE t SET ${columns.replaceAll(/ INTEGER/g, ' = 5')} WHERE c0 = 2`,
+    says: /t: .*row is too big.* rowid 2/,
+    control: `CREATE TABLE t (${columns}); INSERT INTO t (c0) VALUES (1), (2)`
+  },
+  {
+    what: 'a CHECK whose numbers overflow on Postgres',
+    script: 'CREATE TABLE other (v INTEGER); CREATE TABLE t (v INTEGER CHECK (v * 2 > 0)); INSERT INTO t VALUES (1), (9223372036854775806)',
+    says: /t: .*out of range.* rowid 2/,
+    control: 'CREATE TABLE t (v INTEGER CHECK (v * 2 > 0)); INSERT INTO t VALUES (1), (4611686018427387903)'
+  },
+  {
+    what: 'an index whose numbers overflow on Postgres',
+    script:
+      'CREATE TABLE other (v INTEGER); CREATE TABLE t (v INTEGER); CREATE INDEX by_v ON t (v + 1); INSERT INTO t VALUES (1), (9223372036854775807)',
+    says: /t: .*out of range.* rowid 2/,
+    control: 'CREATE TABLE t (v INTEGER); CREATE INDEX by_v ON t (v + 1); INSERT INTO t VALUES (1), (9223372036854775806)'
+  },
+  {
+    what: 'one time in two forms in a unique index of expressions',
+    script:
+      "CREATE TABLE other (v INTEGER); CREATE TABLE t (v TIMESTAMP, n TEXT); CREATE UNIQUE INDEX by_v ON t (v, lower(n)); INSERT INTO t VALUES (0, 'a'), ('1970-01-01 00:00:00', 'A')",
+    says: /t: .*duplicate key.* rowid 2/,
+    control:
+      "CREATE TABLE t (v TIMESTAMP, n TEXT); CREATE UNIQUE INDEX by_v ON t (v, lower(n)); INSERT INTO t VALUES (0, 'a'), ('1970-01-01 00:00:01', 'A')"
   },
   {
     what: 'too many columns',
@@ -412,6 +465,18 @@ describe('A file', () => {
     bytes.write('row 999', at)
     writeFileSync(path, bytes)
     await assertRefused(path, /integrity_check/)
+  })
+
+  test('with a function or a collation of a program is refused by its name', async () => {
+    const path = file('CREATE TABLE t (v TEXT); CREATE TABLE u (v TEXT); CREATE INDEX by_v ON u (v)')
+    const database = new Database(path)
+    database.unsafeMode(true)
+    database.function('secret', { deterministic: true }, value => value)
+    database.exec('ALTER TABLE t ADD COLUMN w AS (secret(v)); PRAGMA writable_schema = ON')
+    database.exec("UPDATE sqlite_schema SET sql = 'CREATE TABLE u (v TEXT COLLATE own)' WHERE name = 'u'; INSERT INTO t VALUES ('a')")
+    database.close()
+    const output = await assertRefused(path, /t: cannot be read: .*secret/)
+    assert.match(output, /the file: cannot be read: .*own/)
   })
 
   test('that is no database is refused', async () => {

@@ -65,6 +65,24 @@ describe('A file of awkward tables', () => {
     assert.match(again.output, /\b0 ranges were copied/)
   })
 
+  test("takes a table called like promote's own for what it is", async () => {
+    const path = file(
+      "CREATE TABLE duolect_promotion (statement TEXT); INSERT INTO duolect_promotion VALUES ('DROP TABLE kept')",
+      'CREATE TABLE kept (v INTEGER)'
+    )
+    const url = await target()
+    const { status, output } = await promote(path, url)
+    assert.equal(status, 0, output)
+    assert.deepEqual(await differences(path, url), [])
+  })
+
+  test('keeps the sign of a zero in a column without a type', async () => {
+    const path = file('CREATE TABLE t (v); INSERT INTO t VALUES (-1e-200 * 1e-200), (1.5)')
+    const url = await target()
+    await promote(path, url)
+    assert.deepEqual(await query(url, 'SELECT v::TEXT FROM t ORDER BY v'), [['-0'], ['1.5']])
+  })
+
   test('gives the ids that SQLite would have given', async () => {
     const path = file('PRAGMA foreign_keys = OFF', ...AWKWARD)
     const url = await target()
@@ -168,6 +186,18 @@ describe('Running it again', () => {
     assert.deepEqual(await differences(path, url), [])
   })
 
+  test('copies them whatever the table and its columns are called', async () => {
+    const path = file(
+      'CREATE TABLE wanted (duolect_range INTEGER, checksum INTEGER, id INTEGER); INSERT INTO wanted VALUES (1, 2, 3), (4, 5, 6)'
+    )
+    const url = await target()
+    await promote(path, url, '--keep-open')
+    inFile(path, 'UPDATE wanted SET id = 7 WHERE id = 3')
+    const { status, output } = await promote(path, url)
+    assert.equal(status, 0, output)
+    assert.deepEqual(await differences(path, url), [])
+  })
+
   test('leaves the rows of other ranges as they are', async () => {
     const path = file(series(rows(20_000)))
     const url = await target()
@@ -256,7 +286,69 @@ describe('The seal', () => {
   })
 })
 
+/** Tables on Postgres that refuse the second row of a table in a file, and the table in the file. */
+const REFUSING: readonly (readonly [what: string, onPostgres: string, script: string, says: RegExp])[] = [
+  [
+    'a CHECK',
+    'CREATE TABLE t (v INTEGER CHECK (v < 10))',
+    'CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (1), (12)',
+    /check constraint.* rowid 2/
+  ],
+  [
+    'a unique index of an expression',
+    'CREATE TABLE t (v TEXT); CREATE UNIQUE INDEX ON t (lower(v))',
+    "CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('a'), ('A')",
+    /duplicate key.* rowid 2/
+  ],
+  [
+    'a unique index with a condition',
+    'CREATE TABLE t (v INTEGER); CREATE UNIQUE INDEX ON t (v) WHERE v > 0',
+    'CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (1), (1)',
+    /duplicate key.* rowid 2/
+  ],
+  [
+    'an exclusion constraint',
+    'CREATE TABLE t (v INTEGER, EXCLUDE USING btree (v WITH =))',
+    'CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (1), (1)',
+    /exclusion constraint.* rowid 2/
+  ],
+  [
+    'an index of an expression that takes no large entries',
+    'CREATE TABLE t (v TEXT); CREATE INDEX ON t (upper(v))',
+    "CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('a'), (hex(randomblob(3000)))",
+    /index row.* rowid 2/
+  ],
+  [
+    'a sequence that ends before the next id',
+    'CREATE TABLE t (id SERIAL PRIMARY KEY)',
+    'CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO t VALUES (3000000000); DELETE FROM t',
+    /t\.id: gives the id 3000000001 next/
+  ]
+]
+
 describe('Tables that are there', () => {
+  for (const [what, onPostgres, script, says] of REFUSING) {
+    test(`are left empty, as all others, where one has ${what} that refuses a row`, async () => {
+      const path = file('CREATE TABLE other (v INTEGER); INSERT INTO other VALUES (1)', script)
+      const url = await target()
+      await query(url, onPostgres)
+      const { status, output } = await promote(path, url)
+      assert.equal(status, 1, output)
+      assert.match(output, says)
+      assert.deepEqual(await query(url, "SELECT to_regclass('other')"), [[null]])
+      assert.deepEqual(await query(url, 'SELECT count(*)::INT FROM t'), [[0]])
+    })
+  }
+
+  test('take times in every form where they hold whole seconds', async () => {
+    const path = file("CREATE TABLE t (v TIMESTAMP); INSERT INTO t VALUES (0), ('2024-01-01 00:00:00'), ('2024-01-01T00:00:01.000Z')")
+    const url = await target()
+    await query(url, 'CREATE TABLE t (v TIMESTAMPTZ(0))')
+    const { status, output } = await promote(path, url)
+    assert.equal(status, 0, output)
+    assert.deepEqual(await differences(path, url), [])
+  })
+
   test('are filled as migrations made them: smaller types, other columns, foreign keys, triggers', async () => {
     const path = file(
       'CREATE TABLE parents (id INTEGER PRIMARY KEY AUTOINCREMENT, price TEXT, at TIMESTAMP); CREATE TABLE notes (id INTEGER PRIMARY KEY, parent INTEGER, kind TEXT, data TEXT)',
@@ -343,6 +435,21 @@ describe('Options', () => {
     assert.match(output, /CREATE INDEX "by_v"/)
     assert.deepEqual(await query(url, 'SELECT count(*)::int FROM pg_class WHERE relnamespace = current_schema()::regnamespace'), [[0]])
     inFile(path, "INSERT INTO notes VALUES (1, 'open')")
+  })
+
+  test('--check prints SQL that runs as it is, and makes tables that promote fills', async () => {
+    const path = file('PRAGMA foreign_keys = OFF', ...AWKWARD)
+    const url = await target()
+    const schema = `${new URL(url).searchParams.get('options')?.replace('-c search_path=', '')}_checked`
+    const without = await withoutGenerated(url)
+    const { output } = await promote(path, url, '--check', '--schema', schema, ...without)
+    try {
+      await query(url, output)
+      const { status, output: moved } = await promote(path, url, '--schema', schema, ...without)
+      assert.equal(status, 0, moved)
+    } finally {
+      await query(url, `DROP SCHEMA IF EXISTS "${schema}" CASCADE`)
+    }
   })
 
   test('--keep-open lets others write while it runs, and leaves the file open', async () => {

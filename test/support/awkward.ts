@@ -84,6 +84,8 @@ export const AWKWARD: readonly string[] = [
   'CREATE TABLE gaps_pkey (v INTEGER); CREATE TABLE gaps_id_seq (v INTEGER); INSERT INTO gaps_pkey VALUES (1)',
   `CREATE TABLE ${'t'.repeat(63)} (${'c'.repeat(63)} INTEGER PRIMARY KEY, v TEXT UNIQUE); INSERT INTO ${'t'.repeat(63)} VALUES (1, 'x')`,
   "CREATE TABLE commented (a INTEGER /* , x TEXT */, -- b, c\n b TEXT DEFAULT ',(' /* ) */); INSERT INTO commented VALUES (1, 'x')",
+  'CREATE TABLE odd_types (a "it\'s" DEFAULT 5, b [odd one] DEFAULT (-1), c "q""uote" DEFAULT 7); INSERT INTO odd_types DEFAULT VALUES',
+  'CREATE TABLE more_comments (a INTEGER DEFAULT (1 -- one\n) CHECK (a > 0 -- positive\n), b INTEGER CHECK (-- first\n b > 0)); INSERT INTO more_comments DEFAULT VALUES',
   `CREATE TABLE wide (${Array.from({ length: 400 }, (_, i) => `c${i} INTEGER`).join(', ')}); INSERT INTO wide (c0, c399) VALUES (1, 2)`,
   "CREATE TABLE altered (a INTEGER); INSERT INTO altered VALUES (1); ALTER TABLE altered ADD COLUMN b TEXT NOT NULL DEFAULT 'later'; ALTER TABLE altered RENAME COLUMN a TO c",
   "CREATE TABLE big_cells (id INTEGER PRIMARY KEY, t TEXT, b BLOB, j JSON); INSERT INTO big_cells VALUES (1, printf('%.*c', 300000, 'x') || char(10) || '\\' || 'ä', zeroblob(300000), '\"' || printf('%.*c', 300000, 'y') || '\"'), (2, 'small', x'01', '1')"

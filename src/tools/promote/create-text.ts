@@ -140,6 +140,12 @@ export class Reader {
   }
 }
 
+/** An expression without what stands before and behind it: a comment at its end would swallow what is written after it. */
+function withoutComments(text: string): string {
+  const pieces = piecesOf(text)
+  return text.slice(pieces[0]?.start, pieces.at(-1)?.end)
+}
+
 /** Splits a text at its commas that stand in no parenthesis. */
 function splitAtCommas(text: string): string[] {
   const parts: string[] = []
@@ -217,7 +223,7 @@ function readConstraints(reader: Reader, column: string | undefined, found: Foun
       name = nameOf(reader.next()).name
       continue
     }
-    if (reader.take('CHECK')) found.checks.push({ name, column, expression: reader.takeParenthesis().trim() })
+    if (reader.take('CHECK')) found.checks.push({ name, column, expression: withoutComments(reader.takeParenthesis()) })
     else if (reader.take('COLLATE')) own.collation = nameOf(reader.next()).name.toUpperCase()
     else if (reader.take('AUTOINCREMENT')) found.isAutoIncrement = true
     else if (reader.take('ON', 'CONFLICT')) readConflict(reader, found)
@@ -226,7 +232,7 @@ function readConstraints(reader: Reader, column: string | undefined, found: Foun
       if (reader.sees('(')) reader.takeParenthesis()
       else if (reader.take('-') || reader.take('+') || !reader.isAtEnd) reader.next()
       continue
-    } else if (reader.take('AS')) own.generatedAs = reader.takeParenthesis().trim()
+    } else if (reader.take('AS')) own.generatedAs = withoutComments(reader.takeParenthesis())
     else if (reader.sees('(')) {
       // The columns of PRIMARY KEY, UNIQUE and FOREIGN KEY; PRIMARY KEY (id AUTOINCREMENT) is allowed there.
       if (/\bAUTOINCREMENT\s*$/i.test(reader.takeParenthesis())) found.isAutoIncrement = true

@@ -24,17 +24,23 @@ export interface Translation {
   readonly type: ExpressionType
 }
 
+interface Translated extends Translation {
+  /** True if Postgres may refuse values that SQLite takes: where a number overflows, SQLite goes on with a double. */
+  readonly mayFail: boolean
+}
+
 /** Says why an expression cannot be translated; completes "it uses …". */
 export class Untranslatable extends Error {}
 
 export type FindColumn = (name: string) => ExpressionColumn | undefined
 
 /** Translates an expression. Throws `Untranslatable`. */
-export function translateExpression(expression: string, find: FindColumn): Translation {
+export function translateExpression(expression: string, find: FindColumn): Translated {
   const reader = new Reader(expression, piecesOf(expression))
-  const translated = new Translator(reader, find).expression(0)
+  const translator = new Translator(reader, find)
+  const { sql, type } = translator.expression(0)
   if (!reader.isAtEnd) throw new Untranslatable(`${show(reader.peek())}`)
-  return { sql: translated.sql, type: translated.type }
+  return { sql, type, mayFail: translator.computes }
 }
 
 /** Translates a condition: SQLite takes every number but 0 as true. */
@@ -149,6 +155,8 @@ const COMPARISONS: Readonly<Record<string, string>> = {
 }
 
 class Translator {
+  /** True once a number was computed. */
+  computes = false
   readonly #reader: Reader
   readonly #find: FindColumn
 
@@ -188,6 +196,7 @@ class Translator {
     if (reader.take('NOT')) return { sql: `NOT ${asBoolean(this.expression(3)).sql}`, type: 'boolean' }
     if (reader.take('-')) {
       const operand = asNumber(this.expression(10))
+      this.computes ||= operand.literal === undefined
       return { sql: `(- ${operand.sql})`, type: operand.type, literal: operand.literal === undefined ? undefined : -operand.literal }
     }
     if (reader.take('+')) return asNumber(this.expression(10))
@@ -283,6 +292,7 @@ class Translator {
       case '%':
       case '&':
       case '|':
+        this.computes = true
         return arithmetic(asNumber(left), asNumber(this.expression(strength + 1)), operator)
     }
     const comparison = COMPARISONS[operator]
@@ -353,6 +363,7 @@ class Translator {
       values.push(this.expression(0))
       reader.take(',')
     }
+    this.computes ||= name === 'ABS'
     const translate = FUNCTIONS[name]
     const translated = translate?.(values)
     if (translated === undefined) throw new Untranslatable(`${name.toLowerCase()}()`)

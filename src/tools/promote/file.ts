@@ -29,6 +29,13 @@ interface NativeDatabase {
   close(): unknown
 }
 
+/** Says what a program adds to SQLite, and is missing here; undefined for another error. */
+export function missingExtension(error: unknown): string | undefined {
+  const message = messageOf(error)
+  if (!/^(no such|unknown) (function|collation sequence): /.test(message)) return undefined
+  return `cannot be read: ${message}. What a program adds to SQLite itself, promote does not have; drop the indexes and columns that use it`
+}
+
 async function openNative(location: string): Promise<NativeDatabase> {
   const Native = await loadPackage(undefined)
   return new Native(location, { timeout: 0 }) as NativeDatabase
@@ -125,7 +132,7 @@ export class SqliteFile {
   }
 
   #explain(error: unknown, sql: string): unknown {
-    if (nativeCode(error) === '') return error
+    if (nativeCode(error) === '' || missingExtension(error) !== undefined) return error
     return sqliteError(error, sql)
   }
 }

@@ -28,13 +28,12 @@ const CODE = `
   }`
 
 /** Returns what SQLite finds wrong in the file. The caller holds a transaction, so that nobody writes to it. */
-export function checkIntegrity(file: SqliteFile): Promise<string[]> {
+export async function checkIntegrity(file: SqliteFile): Promise<string[]> {
   const isLarge = statSync(file.location).size > LARGE_FILE
-  return (isLarge ? inThread(file.location) : Promise.resolve(file.rows(PRAGMA).map(([message]) => message as string))).then(messages =>
-    // What rows break is named by the row elsewhere.
-    messages.filter(
-      message => message !== 'ok' && !/^(NULL value|CHECK constraint failed|NUMERIC value|TEXT value|non-\w+ value) in /.test(message)
-    )
+  const messages = isLarge ? await inThread(file.location) : file.rows(PRAGMA).map(([message]) => message as string)
+  // What rows break is named by the row elsewhere.
+  return messages.filter(
+    message => message !== 'ok' && !/^(NULL value|CHECK constraint failed|NUMERIC value|TEXT value|non-\w+ value) in /.test(message)
   )
 }
 

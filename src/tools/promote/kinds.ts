@@ -56,7 +56,8 @@ const MAX_INT8 = 2n ** 63n - 1n
 
 function toBigInt(value: Value): bigint | undefined {
   if (typeof value === 'bigint') return value
-  return typeof value === 'number' && Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63 ? BigInt(value) : undefined
+  const isInteger = Number.isInteger(value) && !Object.is(value, -0)
+  return typeof value === 'number' && isInteger && value >= -(2 ** 63) && value < 2 ** 63 ? BigInt(value) : undefined
 }
 
 function integerOf(type: string, min: bigint, max: bigint): Kind {
@@ -200,6 +201,7 @@ const ANY_TEXT: Kind = {
   print(value) {
     if (typeof value !== 'number') return String(value)
     if (!Number.isFinite(value)) return value > 0 ? 'Inf' : '-Inf'
+    if (Object.is(value, -0)) return '-0.0'
     return Number.isInteger(value) && !String(value).includes('e') ? `${value}.0` : String(value)
   }
 }
@@ -216,6 +218,11 @@ const BYTES: Kind = {
   onPostgres: c => `'\\\\x' || upper(encode(${c}, 'hex'))`
 }
 
+/** True for a year that Postgres has. Not by comparing the column, whose affinity would make a number of '0001'. */
+function hasYear(column: string): string {
+  return `substr(${column}, 1, 4) <> '0000'`
+}
+
 /** @param digits of a second's fraction */
 function timestamp(type: string, digits: number): Kind {
   const hasZone = type.startsWith('TIMESTAMPTZ')
@@ -227,11 +234,13 @@ function timestamp(type: string, digits: number): Kind {
     fine: c =>
       digits < 3
         ? 'FALSE'
-        : `(${c} = replace(datetime(${c}, 'subsec'), ' ', 'T') || 'Z' OR ${c} = datetime(${c})) AND typeof(${c}) = 'text' AND ${c} >= '0001' ` +
+        : `(${c} = replace(datetime(${c}, 'subsec'), ' ', 'T') || 'Z' OR ${c} = datetime(${c})) AND typeof(${c}) = 'text' AND ${hasYear(c)} ` +
           `AND (substr(${c}, 9, 2) <= '28' OR date(${c}) = substr(${c}, 1, 10))`,
     problem: value =>
       typeof value === 'string' || typeof value === 'bigint' ? emptyOr(value, timeProblem(value, digits)) : describe(value),
-    inSql: c => `substr(${c}, 1, 10) || ' ' || substr(${c}, 12, 8) || rtrim(rtrim(substr(${c}, 20, 4), '0'), '.') || '+00'`,
+    // Of fewer digits, no value is known to be a text.
+    inSql: c =>
+      digits < 3 ? undefined : `substr(${c}, 1, 10) || ' ' || substr(${c}, 12, 8) || rtrim(rtrim(substr(${c}, 20, 4), '0'), '.') || '+00'`,
     print: value => printTime(value as bigint | string),
     onPostgres: c => (hasZone ? toText(c) : `${c}::TEXT || '+00'`)
   }
@@ -245,7 +254,7 @@ const DATE: Kind = {
   type: 'DATE',
   expression: 'date',
   isText: false,
-  fine: c => `${c} = date(${c}) AND typeof(${c}) = 'text' AND ${c} >= '0001'`,
+  fine: c => `${c} = date(${c}) AND typeof(${c}) = 'text' AND ${hasYear(c)}`,
   problem(value) {
     if (typeof value !== 'string' || value === '') return describe(value)
     const [, year = '', month = '', day = '', rest] = /^(\d{4})-(\d\d)-(\d\d)([ T].*)?$/s.exec(value) ?? []

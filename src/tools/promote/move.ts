@@ -4,18 +4,22 @@
  * whole, compared and with its keys and indexes, or as it was.
  */
 import { DatabaseError } from '../../errors.ts'
-import type { SqliteFile } from './file.ts'
+import type { Cell, SqliteFile } from './file.ts'
 import { hasherFor } from './hash.ts'
+import { Names } from './names.ts'
 import type { PlanTable } from './plan.ts'
 import { quoteName, quoteText } from './quote.ts'
 import { deleteRanges, isSame, type RangeSum, rangesFor, rangesOnPostgres, Sums, totalOnPostgres } from './ranges.ts'
 import { Lines, type TableFacts } from './rows.ts'
-import { OWN_COMMENT, type Target } from './target.ts'
+import { OWN_COMMENT, serverMessage, type Target } from './target.ts'
+import { makeSchema } from './trial.ts'
 
 export interface MoveContext {
   readonly file: SqliteFile
   readonly target: Target
   readonly isUtf16: boolean
+  /** Where the statements are kept that put back foreign keys. */
+  readonly pending: string
   /** The foreign keys that the plan makes itself, by table and name. */
   isPlanned(table: string, constraint: string): boolean
   /** Called for each row that is read. */
@@ -36,8 +40,10 @@ export interface Moved {
 /** Bytes that are sent at once. */
 const CHUNK = 128 * 1024
 
-/** Where statements are kept that put back what was taken off for the move; a later run finds them. */
-export const PENDING = 'duolect_promotion'
+/** Returns the name of the table with the statements that put back what was taken off; a later run finds them. */
+export function pendingName(tables: readonly PlanTable[]): string {
+  return new Names(tables.map(({ target }) => target)).take('duolect_promotion')
+}
 
 /** Returns whether a table on Postgres has the rows of the file. Writes nothing. */
 export async function isMoved(context: MoveContext, table: PlanTable, facts: TableFacts): Promise<boolean> {
@@ -46,6 +52,43 @@ export async function isMoved(context: MoveContext, table: PlanTable, facts: Tab
   const sums = new Sums(hasherFor(context.target.version), 1)
   await readAll(context, lines, sums)
   return context.target.transaction(async () => isSame(sums.total, await total(context.target, table, lines.onPostgres(false))))
+}
+
+/** Returns the statements that make a table without its keys and indexes. */
+export function creationOf(target: Target, table: PlanTable): string[] {
+  return [table.create, `COMMENT ON TABLE ${target.qualify(table.target)} IS ${quoteText(OWN_COMMENT)}`]
+}
+
+/** Why the server refuses the rows of a table. */
+export interface Refusal {
+  readonly reason: string
+  /** What identifies the row; undefined where it is none of them alone. */
+  readonly key: readonly Cell[] | undefined
+}
+
+/** Moves a table, and undoes it. Returns why the server refuses it; undefined if it takes it. */
+export async function tryTable(context: MoveContext, table: PlanTable, facts: TableFacts): Promise<Refusal | undefined> {
+  const { target } = context
+  if (table.existing?.isEmpty === false && (await isMoved(context, table, facts))) return undefined
+  const lines = new Lines(table, facts, context.isUtf16)
+  await target.begin()
+  try {
+    await makeSchema(target)
+    await fill(context, table, facts, lines, true)
+    return undefined
+  } catch (error) {
+    const { code, where } = error as { code?: string; where?: string }
+    // A connection that is gone says nothing about the rows.
+    if (code === undefined) throw error
+    const start = `COPY ${table.target}`
+    const line = where?.startsWith(start) ? /\d+/.exec(where.slice(start.length))?.[0] : undefined
+    return {
+      reason: error instanceof DatabaseError ? error.message : serverMessage(error),
+      key: line === undefined ? undefined : lines.keyOfLine(context.file, Number(line))
+    }
+  } finally {
+    await target.query('ROLLBACK').catch(() => undefined)
+  }
 }
 
 /** Moves a table. */
@@ -58,27 +101,44 @@ export async function moveTable(context: MoveContext, table: PlanTable, facts: T
   return target.transaction(() => repair(context, table, facts, lines, sums))
 }
 
-/** Copies a whole table. */
-async function fill(context: MoveContext, table: PlanTable, facts: TableFacts, lines: Lines): Promise<Moved> {
+/**
+ * Copies a whole table.
+ *
+ * @param isTrial true if it is undone: each row is checked when it comes, so that the server names the first that it refuses
+ */
+async function fill(context: MoveContext, table: PlanTable, facts: TableFacts, lines: Lines, isTrial = false): Promise<Moved> {
   const { target } = context
+  const name = target.qualify(table.target)
   const isNew = table.existing === undefined
   let putBack: () => Promise<void> = async () => undefined
   if (isNew) {
-    await target.query(table.create)
-    await target.query(`COMMENT ON TABLE ${target.qualify(table.target)} IS ${quoteText(OWN_COMMENT)}`)
+    for (const statement of creationOf(target, table)) await target.query(statement)
   } else {
     putBack = await prepare(context, table)
-    const found = await target.query(`SELECT 1 FROM ${target.qualify(table.target)} LIMIT 1`)
+    if (isTrial) await target.query(`DELETE FROM ${name}`)
+    const found = await target.query(`SELECT 1 FROM ${name} LIMIT 1`)
     if (found.length > 0)
       throw new DatabaseError('serialization_failure', `${table.target} got rows on Postgres while this ran. Run the same command again.`)
+  }
+  if (isTrial) {
+    await makeMissing(target, table)
+    await insertOneByOne(target, table)
   }
   const sums = new Sums(hasherFor(target.version), 1)
   // Rows of a table that no other transaction can see need no later look at who may see them.
   await copy(context, table, lines, sums, 'all', isNew)
   await verify(target, table, lines.onPostgres(true), sums)
-  await makeMissing(target, table)
+  if (!isTrial) await makeMissing(target, table)
   await putBack()
   return { rows: facts.rowCount, copied: facts.rowCount, ranges: facts.rowCount === 0 ? 0 : 1, allRanges: 1 }
+}
+
+/** Has COPY insert each row by itself, as it does where a trigger could look at it; otherwise it names the last of a thousand. */
+async function insertOneByOne(target: Target, table: PlanTable): Promise<void> {
+  // Servers before 13 have no such triggers on partitioned tables.
+  if (table.existing?.kind === 'p') return
+  const call = 'FOR EACH ROW WHEN (FALSE) EXECUTE PROCEDURE suppress_redundant_updates_trigger()'
+  await target.query(`CREATE TRIGGER duolect_one_by_one BEFORE INSERT ON ${target.qualify(table.target)} ${call}`)
 }
 
 /** Replaces the ranges that differ. */
@@ -135,7 +195,7 @@ async function makeMissing(target: Target, table: PlanTable): Promise<void> {
  * Takes off what would change other rows, or rows on their way: foreign keys, whose actions follow a DELETE, and the
  * table's triggers. Returns what puts the triggers back; the foreign keys wait for the end.
  */
-async function prepare({ target, isPlanned }: MoveContext, table: PlanTable): Promise<() => Promise<void>> {
+async function prepare({ target, pending, isPlanned }: MoveContext, table: PlanTable): Promise<() => Promise<void>> {
   const name = target.qualify(table.target)
   await target.query(`LOCK TABLE ${name} IN SHARE ROW EXCLUSIVE MODE`)
   const id = `${quoteText(name)}::REGCLASS`
@@ -148,9 +208,9 @@ async function prepare({ target, isPlanned }: MoveContext, table: PlanTable): Pr
   for (const [key, relation, schema, definition] of keys as string[][]) {
     const on = `${quoteName(schema as string)}.${quoteName(relation as string)}`
     if (schema !== target.schema || !isPlanned(relation as string, key as string)) {
-      await target.query(`CREATE TABLE IF NOT EXISTS ${target.qualify(PENDING)} (statement TEXT NOT NULL)`)
+      await target.query(`CREATE TABLE IF NOT EXISTS ${target.qualify(pending)} (statement TEXT NOT NULL)`)
       const statement = `ALTER TABLE ${on} ADD CONSTRAINT ${quoteName(key as string)} ${definition}`
-      await target.query(`INSERT INTO ${target.qualify(PENDING)} VALUES (${quoteText(statement)})`)
+      await target.query(`INSERT INTO ${target.qualify(pending)} VALUES (${quoteText(statement)})`)
     }
     await target.query(`ALTER TABLE ${on} DROP CONSTRAINT ${quoteName(key as string)}`)
   }

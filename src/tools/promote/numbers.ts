@@ -5,8 +5,8 @@
  * give it back, before that 17 digits (`extra_float_digits = 2`).
  */
 export function printDouble(value: number, isShortest: boolean): string {
-  // SQLite cannot keep the sign of a zero in a REAL column.
-  if (value === 0) return '0'
+  // SQLite keeps the sign of a zero in a column without a type.
+  if (value === 0) return Object.is(value, -0) ? '-0' : '0'
   if (!Number.isFinite(value)) return value > 0 ? 'Infinity' : '-Infinity'
   if (!isShortest) return print17(value)
   const size = Math.abs(value)

@@ -37,6 +37,8 @@ export interface Making {
 export interface Unique {
   readonly name: string
   readonly columns: readonly PlanColumn[]
+  /** What is compared of the texts of a column, by its name in the file; without one the whole. */
+  readonly collations: ReadonlyMap<string, (text: string) => string>
   readonly where: string | undefined
 }
 
@@ -74,6 +76,8 @@ export interface PlanTable {
   readonly indexed: readonly Indexed[]
   /** The column that gets the next number, by its name on Postgres. */
   readonly idColumn: string | undefined
+  /** True if only the server can tell whether it takes all rows, so that it is asked before anything is written. */
+  readonly isUncertain: boolean
 }
 
 /** What cannot move, and is listed. */
@@ -331,8 +335,33 @@ class Planner {
       foreignKeys: isOwn ? table.foreignKeys.flatMap(key => this.#foreignKey(table, target, key)) : [],
       unique: this.#uniques(table, existing, final),
       indexed: this.#indexed(table, final),
-      idColumn: final.find(column => column.source.name === table.idColumn)?.target
+      idColumn: final.find(column => column.source.name === table.idColumn)?.target,
+      isUncertain: isOwn ? this.#isUncertain(table, final, checks) : (existing?.hasConditions ?? false) || mayBeTooWide(final)
     }
+  }
+
+  #isUncertain(table: SourceTable, columns: readonly PlanColumn[], checks: readonly string[]): boolean {
+    const find = this.#finder(table)
+    const mayFail = (expression: string) => {
+      try {
+        return translateExpression(expression, find).mayFail
+      } catch (error) {
+        // What cannot be translated is not made either.
+        if (error instanceof Untranslatable) return false
+        throw error
+      }
+    }
+    const computed = columns.flatMap(({ isComputed, source }) => (isComputed ? [source.generatedAs as string] : []))
+    const ofIndexes = table.indexes.flatMap(({ terms, where }) => [
+      ...terms.flatMap(({ column, expression }) => (column === undefined ? [expression] : [])),
+      ...(where === undefined ? [] : [where])
+    ])
+    const isUniqueExpression = table.indexes.some(({ isUnique, terms }) => isUnique && terms.some(({ column }) => column === undefined))
+    return (
+      mayBeTooWide(columns) ||
+      [...checks, ...computed, ...ofIndexes].some(mayFail) ||
+      (isUniqueExpression && columns.some(({ kind }) => !keepsDifferences(kind)))
+    )
   }
 
   #constraintNames(table: SourceTable): Names {
@@ -550,13 +579,23 @@ class Planner {
         .map(({ name, isConstraint, terms, where }) => ({ name: isConstraint ? `UNIQUE of ${table.name}` : name, terms, where }))
     ]
       .filter(({ terms }) => terms.length > 0 && terms.every(({ column }) => column !== undefined))
-      .map(({ name, terms, where }) => ({ name, columns: byName(terms.map(({ column }) => column)), where }))
+      .map(({ name, terms, where }) => ({
+        name,
+        columns: byName(terms.map(({ column }) => column)),
+        collations: collationsOf(terms),
+        where
+      }))
     const changing = ofFile.filter(unique => unique.columns.some(({ kind }) => !keepsDifferences(kind)))
     const ofTarget = (existing?.isOwn === false ? existing.uniqueColumns : [])
       .map(names => columns.filter(({ target }) => names.includes(target)))
       .filter((found, i) => found.length > 0 && found.length === existing?.uniqueColumns[i]?.length)
       .filter(found => !ofFile.some(unique => unique.where === undefined && unique.columns.every(column => found.includes(column))))
-      .map(found => ({ name: `UNIQUE (${found.map(({ target }) => target).join(', ')}) on Postgres`, columns: found, where: undefined }))
+      .map(found => ({
+        name: `UNIQUE (${found.map(({ target }) => target).join(', ')}) on Postgres`,
+        columns: found,
+        collations: new Map<string, (text: string) => string>(),
+        where: undefined
+      }))
     return [...changing, ...ofTarget]
   }
 
@@ -601,13 +640,28 @@ function requiredBy(table: SourceTable, column: SourceColumn, isNotNullOnTarget:
   return column.isNotNull || isNotNullOnTarget ? 'NOT NULL' : undefined
 }
 
-/** True if values that differ in SQLite differ on Postgres, too. */
-function keepsDifferences({ type }: Kind): boolean {
-  return !/^(TIMESTAMP|JSONB|NUMERIC)/.test(type) && !isAnyText(type)
+/** What a row may take of a page, which is all that Postgres has for it. */
+const MAX_ROW = 8160
+
+/** True if rows may not fit into a page, even with their texts and bytes elsewhere, which takes 18 bytes and up to 3 to align each. */
+function mayBeTooWide(columns: readonly PlanColumn[]): boolean {
+  const sizes = columns.map(({ kind }) => (['integer', 'real', 'boolean', 'timestamp', 'date'].includes(kind.expression) ? 8 : 21))
+  return sizes.reduce((sum, size) => sum + size, 32 + columns.length / 8) > MAX_ROW
 }
 
-function isAnyText(type: string): boolean {
-  return type === kindOfText().type
+/** True if values that differ in SQLite differ on Postgres, too. */
+function keepsDifferences(kind: Kind): boolean {
+  return !/^(TIMESTAMP|JSONB|NUMERIC)/.test(kind.type) && kind !== kindOfText()
+}
+
+function collationsOf(terms: readonly SourceTerm[]): ReadonlyMap<string, (text: string) => string> {
+  const found = new Map<string, (text: string) => string>()
+  for (const { column, collation } of terms) {
+    if (column === undefined) continue
+    if (collation === 'NOCASE') found.set(column, foldName)
+    if (collation === 'RTRIM') found.set(column, text => text.replace(/ +$/, ''))
+  }
+  return found
 }
 
 /** An expression as a column of the kind takes it. */

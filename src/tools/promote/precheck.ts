@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import type { Cell, SqliteFile } from './file.ts'
 import type { PlanColumn, PlanTable, Unique } from './plan.ts'
 import { quoteName, quoteText } from './quote.ts'
-import { BIG_CELL, balanced, from, hasEscapes, keyOf, mayBeBig, piecesOf, sizeOf, type TableFacts, whereKey } from './rows.ts'
+import { BIG_CELL, balanced, from, hasEscapes, keyOf, mayBeBig, piecesOf, showKey, sizeOf, type TableFacts, whereKey } from './rows.ts'
 
 /** COPY takes a line of less than 1 GB, in which a byte of a BLOB takes two characters. */
 const MAX_LINE = 1_000_000_000
@@ -58,13 +58,7 @@ export function printProblem({ table, column, text, rows, count }: Problem): str
 /** Names a row by what identifies it. */
 export function rowName(table: PlanTable, key: readonly Cell[]): string {
   if (table.source.rowId !== undefined) return `rowid ${key[0]}`
-  return `the row with the key (${key.map(showCell).join(', ')})`
-}
-
-function showCell(value: Cell): string {
-  if (Buffer.isBuffer(value)) return `x'${value.subarray(0, 20).toString('hex')}${value.length > 20 ? '…' : ''}'`
-  if (typeof value !== 'string') return String(value)
-  return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
+  return `the row with the key (${key.map(value => showKey(table.source, value)).join(', ')})`
 }
 
 /**
@@ -304,7 +298,7 @@ class TableChecker {
   }
 
   /** Looks for values that differ in SQLite and are one on Postgres. */
-  lookAtUnique({ name, columns, where }: Unique): void {
+  lookAtUnique({ name, columns, collations, where }: Unique): void {
     const conditions = [
       ...columns.map(({ source }) => `${quoteName(source.name)} IS NOT NULL`),
       ...(where === undefined ? [] : [`(${where})`])
@@ -312,10 +306,11 @@ class TableChecker {
     const seen = new Set<string>()
     const list = [...columns.map(({ source }) => quoteName(source.name)), ...keyOf(this.#table.source)]
     for (const row of this.#file.each(`SELECT ${list.join(', ')} ${from(this.#table.source)} WHERE ${conditions.join(' AND ')}`)) {
-      const values = columns.map(({ kind }, i) => {
+      const values = columns.map(({ kind, source }, i) => {
         const value = row[i] as Exclude<Cell, null>
         if (kind.problem(value) !== undefined) return String(value)
         const text = kind.print(value)
+        if (kind.isText) return collations.get(source.name)?.(text) ?? text
         // 1.5 and 1.50 are one NUMERIC.
         return kind.expression === 'numeric' && text.includes('.') ? text.replace(/\.?0+$/, '') : text
       })

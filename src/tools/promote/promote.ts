@@ -7,21 +7,21 @@
 import type { PostgresSettings } from '../../config.ts'
 import { nativeCode } from '../../drivers/sqlite/errors.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
-import { type Cell, SqliteFile } from './file.ts'
-import { analyze, makeForeignKeys, setNextIds } from './finish.ts'
+import { type Cell, missingExtension, SqliteFile } from './file.ts'
+import { analyze, checkNextId, makeForeignKeys, setNextIds } from './finish.ts'
 import { checkIndexSizes } from './index-sizes.ts'
 import { checkIntegrity } from './integrity.ts'
 import type { StorageClass, Stored } from './kinds.ts'
-import { isMoved, type MoveContext, type Moved, moveTable } from './move.ts'
+import { creationOf, isMoved, type MoveContext, type Moved, moveTable, pendingName, tryTable } from './move.ts'
 import { makePlan, type Plan, type PlanTable, targetName } from './plan.ts'
-import { checkTable, Problems, printProblem } from './precheck.ts'
+import { checkTable, Problems, printProblem, rowName } from './precheck.ts'
 import { count, type Output, Progress } from './progress.ts'
 import { quoteName } from './quote.ts'
 import type { TableFacts } from './rows.ts'
 import { readSchema, type SourceColumn, type SourceSchema } from './schema.ts'
 import { readSeal, sealStatements } from './seal.ts'
 import { Target } from './target.ts'
-import { makeSchema, tryPlan } from './trial.ts'
+import { makeSchema, schemaToMake, tryPlan } from './trial.ts'
 
 export interface PromoteOptions {
   /** The file's path. */
@@ -76,17 +76,17 @@ class Promotion {
 
   async run(writes: boolean): Promise<boolean> {
     const { seal } = this.#schema
-    this.#output.print(`${this.#file.location} → ${this.#target.location}, schema ${this.#target.schema}`)
+    this.#say(`${this.#file.location} → ${this.#target.location}, schema ${this.#target.schema}`)
     if (seal === undefined && writes) {
       this.#output.print('From now on, who writes to the file waits, and fails after its timeouts.lock (10 s by default). Readers go on.')
     }
     const plan = await this.#plan(seal !== undefined)
-    for (const note of plan.notes) this.#output.print(`note: ${note}`)
+    for (const note of plan.notes) this.#say(`note: ${note}`)
     const facts = plan.refusals.length > 0 ? new Map<PlanTable, TableFacts>() : await this.#look(plan)
     if (this.#refuse(plan, seal !== undefined)) return false
     if (seal !== undefined) return this.#verify(plan, facts, seal.message)
     if (this.#options.check) {
-      this.#printPlan(plan)
+      await this.#printPlan(plan)
       return true
     }
     try {
@@ -108,6 +108,11 @@ class Promotion {
     }
     await this.#seal(plan)
     return true
+  }
+
+  /** Prints a line; beside SQL, as a comment. */
+  #say(line: string): void {
+    this.#output.print(this.#options.check ? `-- ${line.replaceAll('\n', '\n-- ')}` : line)
   }
 
   // Planning --------------------------------------------------------------------------------------------------------
@@ -148,8 +153,14 @@ class Promotion {
 
   #stored(table: string, column: string): Stored {
     const name = quoteName(column)
-    const rows = this.#file.rows(`SELECT typeof(${name}), count(*) FROM main.${quoteName(table)} WHERE ${name} IS NOT NULL GROUP BY 1`)
-    return new Map(rows.map(([type, number]) => [type as StorageClass, Number(number)]))
+    try {
+      const rows = this.#file.rows(`SELECT typeof(${name}), count(*) FROM main.${quoteName(table)} WHERE ${name} IS NOT NULL GROUP BY 1`)
+      return new Map(rows.map(([type, number]) => [type as StorageClass, Number(number)]))
+    } catch (error) {
+      // The look says so, by the table's name.
+      if (missingExtension(error) !== undefined) return new Map()
+      throw error
+    }
   }
 
   // Looking ---------------------------------------------------------------------------------------------------------
@@ -160,28 +171,53 @@ class Promotion {
     // Whatever else fails first, its rejection is waited for below.
     integrity.catch(() => undefined)
     const facts = new Map<PlanTable, TableFacts>()
-    try {
-      for (const table of plan.tables) {
-        this.#progress.begin(`looking at ${table.source.name}`, 0)
+    const report = (what: string, text: string) => this.#problems.add(what, undefined, text, undefined)
+    for (const table of plan.tables) {
+      this.#progress.begin(`looking at ${table.source.name}`, 0)
+      try {
         facts.set(table, await checkTable(this.#file, table, isUtf16, this.#problems, this.#breathe))
+      } catch (error) {
+        const isCorrupt = nativeCode(error instanceof DatabaseError ? error.cause : error) === 'SQLITE_CORRUPT'
+        const reason = isCorrupt ? 'cannot be read to its end' : missingExtension(error)
+        if (reason === undefined) throw error
+        report(table.source.name, reason)
       }
-    } catch (error) {
-      if (nativeCode(error instanceof DatabaseError ? error.cause : error) !== 'SQLITE_CORRUPT') throw error
-    }
-    for (const message of await integrity) this.#problems.add('the file', undefined, `PRAGMA integrity_check says: ${message}`, undefined)
-    if (facts.size < plan.tables.length) {
-      this.#problems.add('the file', undefined, 'cannot be read to its end', undefined)
-      return facts
     }
     this.#progress.end()
+    try {
+      for (const message of await integrity) report('the file', `PRAGMA integrity_check says: ${message}`)
+    } catch (error) {
+      const reason = missingExtension(error)
+      if (reason === undefined) throw error
+      report('the file', reason)
+    }
+    if (facts.size < plan.tables.length) return facts
     if (this.#schema.seal !== undefined) return facts
     await this.#target.begin()
     try {
-      for (const table of plan.tables) await checkIndexSizes(this.#file, this.#target, table, this.#problems)
+      for (const table of plan.tables) {
+        await checkIndexSizes(this.#file, this.#target, table, this.#problems)
+        await checkNextId(this.#file, this.#target, table, this.#problems)
+      }
     } finally {
       await this.#target.query('ROLLBACK')
     }
+    if (this.#problems.all.length === 0 && plan.unmovable.length === 0) await this.#askServer(plan, facts)
     return facts
+  }
+
+  /** Has the server take what only it can judge, and undo it. */
+  async #askServer(plan: Plan, facts: ReadonlyMap<PlanTable, TableFacts>): Promise<void> {
+    for (const table of plan.tables) {
+      if (!table.isUncertain) continue
+      const own = facts.get(table) as TableFacts
+      this.#progress.begin(`trying ${table.source.name}`, own.rowCount)
+      const refusal = await tryTable(this.#context(plan), table, own)
+      this.#progress.end()
+      if (refusal === undefined) continue
+      const row = refusal.key && rowName(table, refusal.key)
+      this.#problems.add(table.source.name, undefined, `is refused by Postgres: ${refusal.reason}`, row)
+    }
   }
 
   /** Prints why the file cannot move. */
@@ -199,16 +235,18 @@ class Promotion {
     return true
   }
 
-  #printPlan({ tables }: Plan): void {
+  /** Prints what is made, so that psql runs it as it is. */
+  async #printPlan({ tables }: Plan): Promise<void> {
+    const schema = await schemaToMake(this.#target)
     const statements = tables.flatMap(table => [
-      ...(table.existing === undefined ? [table.create] : []),
+      ...(table.existing === undefined ? creationOf(this.#target, table) : []),
       ...table.makings.filter(({ target }) => !isThere(table, target)).map(({ statement }) => statement)
     ])
     const keys = tables.flatMap(table =>
       table.foreignKeys.filter(({ target }) => !isThere(table, target)).map(({ statement }) => statement)
     )
-    for (const statement of [...statements, ...keys]) this.#output.print(`${statement};`)
-    this.#output.print('-- The file can move. Nothing was written.')
+    for (const statement of [...schema, ...statements, ...keys]) this.#output.print(`${statement};`)
+    this.#say('The file can move. Nothing was written.')
   }
 
   // Moving ----------------------------------------------------------------------------------------------------------
@@ -219,6 +257,7 @@ class Promotion {
       file: this.#file,
       target: this.#target,
       isUtf16: this.#schema.isUtf16,
+      pending: pendingName(plan.tables),
       isPlanned: (table, constraint) => planned.has(JSON.stringify([table, constraint])),
       progress: () => this.#progress.add(),
       breathe: this.#breathe
@@ -245,7 +284,7 @@ class Promotion {
 
   /** Compares a file that was moved before with what Postgres has now. */
   async #verify(plan: Plan, facts: ReadonlyMap<PlanTable, TableFacts>, message: string): Promise<boolean> {
-    this.#output.print(`The file is sealed: ${message}`)
+    this.#say(`The file is sealed: ${message}`)
     const context = this.#context(plan)
     const differing: string[] = []
     for (const table of plan.tables) {
@@ -255,9 +294,7 @@ class Promotion {
       this.#progress.end()
     }
     if (differing.length === 0) {
-      this.#output.print(
-        `It is moved already: all ${plan.tables.length} tables are on Postgres, compared by checksums. 0 ranges were copied.`
-      )
+      this.#say(`It is moved already: all ${plan.tables.length} tables are on Postgres, compared by checksums. 0 ranges were copied.`)
       return true
     }
     this.#output.error(
@@ -274,7 +311,8 @@ class Promotion {
     ))
       this.#file.exec(statement)
     await this.#file.execWhenUnlocked('COMMIT', 0)
-    this.#output.print(`The file is sealed: ${readSeal(this.#file)?.message}`)
+    const seal = readSeal(this.#file)
+    this.#output.print(seal === undefined ? 'The file has no tables, so nothing of it is sealed.' : `The file is sealed: ${seal.message}`)
   }
 
   #since = performance.now()
@@ -300,11 +338,13 @@ function remember<K, V>(map: Map<K, V>, key: K, value: V): V {
 /** What SQLite itself stores for a constant default. */
 function constantOf(memory: SqliteFile, { type, default: text }: SourceColumn): Cell {
   memory.exec('DROP TABLE IF EXISTS d')
+  // In quotes, since a type may be any text; the line's end ends a comment.
+  const column = `c ${type === '' ? '' : quoteName(type)}`
   try {
-    memory.exec(`CREATE TABLE d (c ${type} DEFAULT ${text})`)
+    memory.exec(`CREATE TABLE d (${column} DEFAULT ${text}\n)`)
   } catch {
     // SQLite takes the parentheses of an expression away.
-    memory.exec(`CREATE TABLE d (c ${type} DEFAULT (${text}))`)
+    memory.exec(`CREATE TABLE d (${column} DEFAULT (${text}\n))`)
   }
   memory.exec('INSERT INTO d DEFAULT VALUES')
   return memory.value('SELECT c FROM d') ?? null

@@ -109,8 +109,8 @@ export function rangesOnPostgres(table: string, checksum: string, ranges: number
   )
 }
 
-/** Has Postgres delete the rows of ranges. Joined, since ANY would compare each row with each range. */
+/** Has Postgres delete the rows of ranges. By a query, which is hashed, since ANY would compare each row with each range. */
 export function deleteRanges(table: string, checksum: string, ranges: number, wanted: ReadonlySet<number>): string {
-  const names = `unnest('{${[...wanted].join(',')}}'::BIGINT[]) AS wanted (duolect_range)`
-  return `DELETE FROM ${table} USING ${names} WHERE (${checksum} & ${ranges - 1}) = duolect_range`
+  // Without a name of its own, which the table or a column could have, too.
+  return `DELETE FROM ${table} WHERE (${checksum} & ${ranges - 1}) IN (SELECT unnest('{${[...wanted].join(',')}}'::BIGINT[]))`
 }

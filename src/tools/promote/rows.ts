@@ -31,17 +31,34 @@ export interface TableFacts {
 
 // A row's name --------------------------------------------------------------------------------------------------------
 
-/** What identifies a row: its rowid, else its key; nothing for a table whose columns hide all names of the rowid. */
+/**
+ * What identifies a row: its rowid, else its key; nothing for a table whose columns hide all names of the rowid. Texts
+ * and bytes of a key come in hex, since a text that is no UTF-8 would be read as another one.
+ */
 export function keyOf(table: SourceTable): string[] {
   if (table.rowId !== undefined) return [table.rowId]
-  return table.key.map(({ expression }) => expression)
+  return table.key.map(
+    ({ expression: e }) =>
+      `CASE typeof(${e}) WHEN 'text' THEN 't' || hex(CAST(${e} AS BLOB)) WHEN 'blob' THEN 'b' || hex(${e}) ELSE ${e} END`
+  )
 }
 
-/** A condition that finds a row by what `keyOf` names. */
+/** A condition that finds a row by what `keyOf` gives. */
 export function whereKey(table: SourceTable): string {
-  return keyOf(table)
-    .map(name => `${name} IS ?`)
-    .join(' AND ')
+  if (table.rowId !== undefined) return `${table.rowId} IS ?`
+  // In a query of its own, so that the key's index is used.
+  const stored =
+    "(SELECT CASE substr(x, 1, 1) WHEN 't' THEN CAST(unhex(substr(x, 2)) AS TEXT) WHEN 'b' THEN unhex(substr(x, 2)) ELSE x END FROM (SELECT ? AS x))"
+  return table.key.map(({ expression }) => `${expression} IS ${stored}`).join(' AND ')
+}
+
+/** A value of a key as a person reads it. */
+export function showKey(table: SourceTable, value: Cell): string {
+  if (typeof value !== 'string') return String(value)
+  const bytes = Buffer.from(value.slice(1), 'hex')
+  const cut = (shown: string, limit: number) => (shown.length > limit ? `${shown.slice(0, limit)}…` : shown)
+  if (value.startsWith('b')) return `x'${cut(bytes.toString('hex'), 40)}'`
+  return JSON.stringify(cut(new TextDecoder(table.encoding, { ignoreBOM: true }).decode(bytes), 60))
 }
 
 export function from(table: SourceTable): string {
@@ -164,6 +181,19 @@ export class Lines {
       columns.map(({ source, kind }) => `coalesce(${sizeOf(quoteName(source.name), kind, this.#isUtf16)}, 0) > ${BIG_CELL}`),
       'OR'
     )
+  }
+
+  /** Returns the key of the row whose line is the n-th, from 1 on. */
+  keyOfLine(file: SqliteFile, n: number): Cell[] | undefined {
+    const isBig = this.#isBig()
+    const where = isBig === undefined ? '' : `WHERE NOT (${isBig})`
+    // With all columns, so that SQLite reads the rows in the same order.
+    const { expressions } = new Writer([...this.#copied, ...this.#computed].map(column => this.#part(column)))
+    const list = [...keyOf(this.#table.source), ...expressions].join(', ')
+    const [row] = file.rows(`SELECT ${list} ${from(this.#table.source)} ${where} LIMIT 1 OFFSET ?`, BigInt(n - 1))
+    if (row !== undefined) return row.slice(0, keyOf(this.#table.source).length)
+    const smallCount = Number(file.value(`SELECT count(*) ${from(this.#table.source)} ${where}`))
+    return [...this.bigKeys(file)][n - 1 - smallCount]
   }
 
   /** Yields the lines of the rows without big cells. */

@@ -57,6 +57,8 @@ export interface SourceTable extends WrittenName {
   readonly foreignKeys: readonly SourceForeignKey[]
   readonly checks: readonly CheckText[]
   readonly conflictClauses: readonly string[]
+  /** How its texts are stored, as TextDecoder calls it. */
+  readonly encoding: string
 }
 
 export interface SourceSchema {
@@ -117,7 +119,8 @@ function readTable(file: SqliteFile, name: string, sql: string, isWithoutRowId: 
     indexes: indexes.filter(([, , , origin]) => origin !== 'pk').map(index => readIndex(file, index)),
     foreignKeys: readForeignKeys(file, name, text),
     checks: text.checks,
-    conflictClauses: text.conflictClauses
+    conflictClauses: text.conflictClauses,
+    encoding: String(file.value('PRAGMA main.encoding')).toLowerCase()
   }
 }
 

@@ -83,6 +83,8 @@ export interface TargetTable {
   readonly indexedColumns: readonly string[]
   /** The columns of unique indexes without a condition. */
   readonly uniqueColumns: readonly (readonly string[])[]
+  /** True if more than its types, keys and plain indexes decides which rows it takes. */
+  readonly hasConditions: boolean
 }
 
 /** The comment on a table that `promote` made. */
@@ -272,6 +274,14 @@ export class Target {
         `FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = ${oid} AND i.indisvalid`
     )
     const constraints = await this.query(`SELECT conname FROM pg_constraint WHERE conrelid = ${oid}`)
+    const [conditions] = await this.query(
+      `SELECT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = ${oid} AND contype IN ('c', 'x')) ` +
+        `OR EXISTS (SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam WHERE i.indrelid = ${oid} ` +
+        `AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL OR m.amname <> 'btree')) ` +
+        `OR (SELECT relrowsecurity FROM pg_class WHERE oid = ${oid}) ` +
+        // Partitions by hash take every row, where none of them is missing.
+        `OR ${kind === 'p' ? `NOT (SELECT coalesce(sum(1.0 / substring(pg_get_expr(c.relpartbound, c.oid) FROM 'modulus (d+)')::NUMERIC), 0) > 0.9999 FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = ${oid} AND c.relkind = 'r')` : 'FALSE'}`
+    )
     const first = isTable ? await this.query(`SELECT 1 FROM ${this.qualify(name)} LIMIT 1`) : []
     return {
       name,
@@ -293,6 +303,7 @@ export class Target {
       indexes: indexes.map(([index]) => index as string),
       constraints: constraints.map(([constraint]) => constraint as string),
       indexedColumns: [...new Set(indexes.flatMap(([, , names]) => JSON.parse(names ?? '[]') as string[]))],
+      hasConditions: conditions?.[0] === 't' || columns.some(([, , , , , , isGenerated]) => isGenerated === 't'),
       uniqueColumns: indexes.filter(([, isUnique]) => isUnique === 't').map(([, , names]) => JSON.parse(names ?? '[]') as string[])
     }
   }

@@ -43,8 +43,13 @@ export async function tryPlan(target: Target, plan: Plan): Promise<Trial> {
   return { rejected, refusals }
 }
 
-/** Makes the schema. Not by IF NOT EXISTS, which asks for the right to make one even where it is there. */
+/** Makes the schema. */
 export async function makeSchema(target: Target): Promise<void> {
+  for (const statement of await schemaToMake(target)) await target.query(statement)
+}
+
+/** Returns what makes the schema. Not IF NOT EXISTS, which asks for the right to make one even where it is there. */
+export async function schemaToMake(target: Target): Promise<string[]> {
   const found = await target.query(`SELECT 1 FROM pg_namespace WHERE nspname = ${quoteText(target.schema)}`)
-  if (found.length === 0) await target.query(`CREATE SCHEMA ${quoteName(target.schema)}`)
+  return found.length === 0 ? [`CREATE SCHEMA ${quoteName(target.schema)}`] : []
 }
