@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { before, describe, test } from 'node:test'
 import { build } from 'esbuild'
+import { commandLine } from './support/command-line.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -98,45 +98,8 @@ const PRINTED =
   '"Parameter :limit expects an integer from 0, for LIMIT or OFFSET; got -1."]\n'
 
 describe('npx duolect generate', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'duolect-generate-'))
-
-  after(() => rmSync(directory, { recursive: true, force: true }))
-
-  /** A folder with files. */
-  function project(name: string, files: Readonly<Record<string, string>>): string {
-    const folder = join(directory, name)
-    mkdirSync(folder)
-    for (const [path, text] of Object.entries(files)) {
-      mkdirSync(dirname(join(folder, path)), { recursive: true })
-      writeFileSync(join(folder, path), text)
-    }
-    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-    symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
-    return folder
-  }
-
-  /** The command line, built as the package has it. */
-  const cli = join(directory, 'cli.mjs')
-
-  before(async () => {
-    symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'))
-    await build({
-      entryPoints: [join(root, 'src', 'tools', 'cli.ts')],
-      outfile: cli,
-      bundle: true,
-      format: 'esm',
-      platform: 'node',
-      external: ['pg', 'better-sqlite3'],
-      logLevel: 'error'
-    })
-  })
-
-  function duolect(folder: string, ...parameters: string[]): { status: number | null; output: string } {
-    // Node 20 imports steps in TypeScript with this.
-    const command = ['--import', 'tsx', cli, ...parameters]
-    const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: folder, encoding: 'utf8' })
-    return { status, output: stdout + stderr }
-  }
+  const { directory, project, duolect: run } = commandLine()
+  const duolect = (folder: string, ...parameters: string[]) => run(folder, parameters)
 
   /** Bundles src/main.ts of a folder, and runs it where there are no SQL files. */
   async function bundleAndRun(folder: string, parameters: readonly string[]): Promise<string> {
@@ -264,11 +227,15 @@ describe('npx duolect generate', () => {
   })
 
   test('for one database needs no other', () => {
-    const folder = project('one', { 'sql/notes.sql': '-- name: one :one\nSELECT 1 AS n, typeof(:x) AS t;' })
+    const folder = project('one', {
+      'sql/migrations/0001-one.sql': 'CREATE TABLE one (n INTEGER) STRICT;',
+      'sql/notes.sql': '-- name: one :one\nSELECT 1 AS n, typeof(:x) AS t;'
+    })
     const { status, output } = duolect(folder, 'generate', '--dialect', 'sqlite', '--out', 'one.ts')
     assert.equal(status, 0, output)
     const text = readFileSync(join(folder, 'one.ts'), 'utf8')
     assert.match(text, /sqlite: `SELECT 1 AS n, typeof\(:x\) AS t`\n/)
+    assert.match(text, /name: '0001-one',\n {4}sqlite: `CREATE TABLE one/)
     assert.doesNotMatch(text, /postgres/)
   })
 
@@ -279,7 +246,9 @@ describe('npx duolect generate', () => {
         "export default async (tx: { exec(sql: string): Promise<void> }) => tx.exec('CREATE TABLE marks (note BIGINT NOT NULL)')",
       'sql/marks.sql': '-- name: marked :all\nSELECT id, body FROM notes JOIN marks ON note = id;'
     })
-    const { status, output } = generate(folder, '--needs', 'notes', '--out', 'src/queries.ts')
+    const parameters = ['generate', '--needs', 'notes', '--postgres', process.env.TEST_PG_URL as string]
+    // Node 20 imports steps in TypeScript with this.
+    const { status, output } = run(folder, parameters, { NODE_OPTIONS: '--import tsx' })
     assert.equal(status, 0, output)
     const text = readFileSync(join(folder, 'src', 'queries.ts'), 'utf8')
     assert.match(text, /import step0 from '\.\.\/sql\/migrations\/0001-step\.ts'/)

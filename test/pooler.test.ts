@@ -7,7 +7,9 @@ import pg from 'pg'
 import { type Pooler, startPgBouncer } from '../scripts/pgbouncer.ts'
 import { createDatabase, type Database, type DatabaseConfig, DatabaseError, type Handle, sql } from '../src/index.ts'
 import { startPostgres } from '../src/tools/servers/postgres.ts'
+import { commandLine } from './support/command-line.ts'
 import { failsWith } from './support/databases.ts'
+import { finished } from './support/processes.ts'
 
 const WORKERS = 20
 const ROUNDS = 5
@@ -17,6 +19,7 @@ const name = `pooler_${process.pid}`
 const admin = new pg.Client({ connectionString: serverUrl })
 const databases: Database[] = []
 let pooler: Pooler
+const { project, start } = commandLine()
 
 before(async () => {
   await admin.connect()
@@ -61,6 +64,19 @@ describe('Through PgBouncer with a pool of 3', () => {
     const ran = await Promise.all(starts.map(db => db.migrate('pooled', migrations)))
     assert.deepEqual(ran.flat().sort(), ['0001', '0002'])
     assert.deepEqual(await starts[0]?.all('SELECT id FROM migrated'), [{ id: 1 }])
+  })
+
+  test('six processes of "npx duolect migrate" at once run each migration once', async () => {
+    const folder = project('pooled', {
+      'sql/migrations/0001-tables.sql': 'CREATE TABLE commanded (id BIGINT NOT NULL);',
+      'sql/migrations/0002-first.sql': 'INSERT INTO commanded VALUES (1);'
+    })
+    const parameters = ['migrate', '--name', 'commanded', '--database', `${pooler.url}?pgbouncer=true`]
+    const ended = await Promise.all(Array.from({ length: 6 }, () => finished(start(folder, parameters))))
+    for (const { status, output } of ended) assert.equal(status, 0, output)
+    const lines = ended.flatMap(({ output }) => output.split('\n'))
+    assert.deepEqual(lines.filter(line => line.includes(': ran ')).sort(), ['commanded: ran 0001-tables', 'commanded: ran 0002-first'])
+    assert.deepEqual(await open({ pooler: true }).all('SELECT id FROM commanded'), [{ id: 1 }])
   })
 
   test(`2000 operations of ${WORKERS} workers give right results and no error`, async () => {

@@ -3,12 +3,12 @@
  * database of its own.
  */
 import { randomBytes } from 'node:crypto'
-import { pathToFileURL } from 'node:url'
 import type { Dialect } from '../../adapter.ts'
 import { createDatabase } from '../../database.ts'
 import type { ModuleMigration } from '../../files/module.ts'
 import type { Database } from '../../handle.ts'
 import type { Migration } from '../../migrations.ts'
+import { toMigration } from '../folder.ts'
 import { connect } from '../servers/connect.ts'
 import { findOrStartPostgres } from '../servers/postgres.ts'
 import { openPostgresDescriber } from './describe-postgres.ts'
@@ -99,31 +99,6 @@ async function migrate(db: Database, modules: readonly { name: string; migration
     await db.migrate(name, migrations).catch(error => {
       throw new MigrationFailure(name, db.dialect, error)
     })
-  }
-}
-
-async function toMigration(migration: ModuleMigration): Promise<Migration> {
-  const { name } = migration
-  if (migration.kind === 'script') {
-    // The text of a database that the module does not use is never run.
-    const { sqlite = '', postgres = '' } = migration.sql
-    return { name, sqlite, postgres, rebuild: migration.rebuild }
-  }
-  const step = await importStep(migration.path)
-  if (typeof step !== 'function')
-    throw new Error(`${migration.path}: a step in TypeScript is a default export, a function of the transaction.`)
-  return { name, step: step as () => unknown }
-}
-
-async function importStep(path: string): Promise<unknown> {
-  try {
-    return ((await import(pathToFileURL(path).href)) as { default?: unknown }).default
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error
-    throw new Error(
-      `${path}: this Node cannot import TypeScript. Use Node 22.18 or later, or run: node --import tsx node_modules/duolect/dist/tools/cli.js …`,
-      { cause: error }
-    )
   }
 }
 
