@@ -101,20 +101,22 @@ describe('npx duolect generate', () => {
   const { directory, project, duolect: run } = commandLine()
   const duolect = (folder: string, ...parameters: string[]) => run(folder, parameters)
 
-  /** Bundles src/main.ts of a folder, and runs it where there are no SQL files. */
-  async function bundleAndRun(folder: string, parameters: readonly string[]): Promise<string> {
+  /** Bundles a file of a folder, and runs it where there are no SQL files. */
+  async function bundleAndRun(folder: string, parameters: readonly string[], file = 'src/main.ts'): Promise<string> {
     const elsewhere = mkdtempSync(join(directory, 'bundle-'))
     await build({
-      entryPoints: [join(folder, 'src', 'main.ts')],
+      entryPoints: [join(folder, file)],
       outfile: join(elsewhere, 'main.mjs'),
       bundle: true,
       format: 'esm',
       platform: 'node',
       external: ['pg', 'better-sqlite3'],
-      alias: { duolect: join(root, 'src', 'index.ts') },
+      alias: { duolect: join(root, 'src', 'index.ts'), 'duolect/testing': join(root, 'src', 'testing.ts') },
       logLevel: 'error'
     })
-    const { stdout, stderr } = spawnSync(process.execPath, ['main.mjs', ...parameters], { cwd: elsewhere, encoding: 'utf8' })
+    // Tests of their own, not of this run.
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env
+    const { stdout, stderr } = spawnSync(process.execPath, ['main.mjs', ...parameters], { cwd: elsewhere, env, encoding: 'utf8' })
     return stdout + stderr
   }
 
@@ -221,6 +223,7 @@ describe('npx duolect generate', () => {
     assert.match(output, /^Wrote src\/queries\.ts: 2 queries and 1 migration/)
     const printed = await bundleAndRun(folder, [])
     assert.equal(printed, `${/console\.log.* \/\/ (.*)/.exec(page)?.[1]}\n`)
+    assert.match(await bundleAndRun(folder, [], 'test/notes.test.ts'), / pass 2\n. fail 0\n/)
     const [interfaces = ''] = page.match(/^export interface PerDayRow[\s\S]*?^```$/m) ?? []
     const text = readFileSync(join(folder, 'src', 'queries.ts'), 'utf8')
     for (const [part] of interfaces.matchAll(/^export interface [\s\S]*?^}$/gm)) assert.ok(text.includes(part), part)

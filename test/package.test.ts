@@ -160,7 +160,7 @@ describe('The package', () => {
     )
     node(join(modules, 'typescript', 'bin', 'tsc'), ...wordsOf('build'))
     assert.ok(existsSync(join(folder, 'dist', 'index.d.ts')))
-    assert.match(node(...wordsOf('test')), /# pass 12\n# fail 0\n/)
+    assert.match(node(...wordsOf('test')), / pass 12\n. fail 0\n/)
   })
 
   const OPEN = `
