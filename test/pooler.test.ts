@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { after, afterEach, before, describe, test } from 'node:test'
-import pg from 'pg'
 import { type Pooler, startPgBouncer } from '../scripts/pgbouncer.ts'
 import { createDatabase, type Database, type DatabaseConfig, DatabaseError, type Handle, sql } from '../src/index.ts'
+import { DatabaseServer } from '../src/tools/servers/databases.ts'
 import { startPostgres } from '../src/tools/servers/postgres.ts'
 import { commandLine } from './support/command-line.ts'
 import { failsWith } from './support/databases.ts'
@@ -15,26 +15,21 @@ const WORKERS = 20
 const ROUNDS = 5
 
 const serverUrl = process.env.TEST_PG_URL as string
-const name = `pooler_${process.pid}`
-const admin = new pg.Client({ connectionString: serverUrl })
+const server = new DatabaseServer(serverUrl)
+// Startup options would choose a schema, but a pooler refuses them; so here it is a database.
+const own = await server.create(`pooler_${process.pid}`)
 const databases: Database[] = []
 let pooler: Pooler
 const { project, start } = commandLine()
 
 before(async () => {
-  await admin.connect()
-  // Startup options would choose a schema, but a pooler refuses them; so here it is a database.
-  await admin.query(`CREATE DATABASE ${name}`)
-  const own = new URL(serverUrl)
-  own.pathname = `/${name}`
-  pooler = await startPgBouncer(own.href)
+  pooler = await startPgBouncer(own.url)
 })
 
 after(async () => {
   await pooler.stop()
-  await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
-  await admin.query(`DROP DATABASE ${name}`)
-  await admin.end()
+  await own.drop()
+  await server.close()
 })
 
 afterEach(async () => {
@@ -178,8 +173,8 @@ describe('Through PgBouncer with a pool of 3', () => {
     assert.equal(operations, 2000)
     assert.deepEqual(await db.one('SELECT count(*) AS count FROM pooled'), { count: WORKERS * ROUNDS })
     assert.deepEqual(await db.one("SELECT count(*) AS count FROM users WHERE platform = 'pooled'"), { count: WORKERS })
-    const { rows } = await admin.query<{ count: string }>(`SELECT count(*) FROM pg_stat_activity WHERE datname = $1`, [name])
-    assert.ok(Number(rows[0]?.count) <= 3, `${rows[0]?.count} sessions on the server`)
+    const [sessions] = await server.query(`SELECT count(*) FROM pg_stat_activity WHERE datname = '${own.name}'`)
+    assert.ok(Number(sessions?.count) <= 3, `${sessions?.count} sessions on the server`)
   })
 
   test('path sets of 20 workers on one key lose nothing', async () => {

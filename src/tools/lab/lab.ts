@@ -9,7 +9,7 @@ import type { ModuleMigration } from '../../files/module.ts'
 import type { Database } from '../../handle.ts'
 import type { Migration } from '../../migrations.ts'
 import { toMigration } from '../folder.ts'
-import { connect } from '../servers/connect.ts'
+import { DatabaseServer } from '../servers/databases.ts'
 import { findOrStartPostgres } from '../servers/postgres.ts'
 import { openPostgresDescriber } from './describe-postgres.ts'
 import { openSqliteDescriber } from './describe-sqlite.ts'
@@ -76,7 +76,9 @@ export async function openLab({ dialects, postgresUrl, modules }: LabOptions): P
     if (dialects.includes('postgres')) {
       const server = await findOrStartPostgres(postgresUrl)
       cleanups.push(() => server.stop())
-      const { url, drop } = await createPostgresDatabase(server.url)
+      const databases = new DatabaseServer(server.url)
+      cleanups.push(() => databases.close())
+      const { url, drop } = await databases.create(`duolect_${randomBytes(6).toString('hex')}`, "TEMPLATE template0 ENCODING 'UTF8'")
       cleanups.push(drop)
       const db = createDatabase({ postgres: { enabled: true, connection: url, maxConnections: 2 } })
       cleanups.push(() => db.close())
@@ -100,21 +102,4 @@ async function migrate(db: Database, modules: readonly { name: string; migration
       throw new MigrationFailure(name, db.dialect, error)
     })
   }
-}
-
-/** Creates a database of a name that nobody uses. */
-async function createPostgresDatabase(serverUrl: string): Promise<{ url: string; drop: () => Promise<void> }> {
-  const name = `duolect_${randomBytes(6).toString('hex')}`
-  const run = async (sql: string) => {
-    const client = await connect(serverUrl)
-    try {
-      await client.query(sql)
-    } finally {
-      await client.end()
-    }
-  }
-  await run(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8'`)
-  const url = new URL(serverUrl)
-  url.pathname = `/${name}`
-  return { url: url.href, drop: () => run(`DROP DATABASE IF EXISTS ${name}`) }
 }
