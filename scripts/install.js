@@ -64,7 +64,8 @@ function installPrograms() {
 function installTestPackages() {
   for (const folder of ['workerd', 'integrations']) {
     const home = join(root, 'test', folder)
-    if (existsSync(join(home, 'node_modules'))) continue
+    const { devDependencies } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
+    if (Object.keys(devDependencies).every(name => existsSync(join(home, 'node_modules', name)))) continue
     // Their install scripts do nothing that the tests need.
     const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: home, stdio: 'inherit' })
     if (status !== 0) process.exit(status ?? 1)

@@ -2,6 +2,7 @@
  * Migrations of modules: each runs once in a database, in order, together with its record in `duolect_migrations`.
  * Any number of processes may start at once, since each of them looks again under a lock before it runs one.
  */
+import type { Dialect } from './adapter.ts'
 import { DatabaseError, messageOf } from './errors.ts'
 import { executeScript } from './execute.ts'
 import type { Transaction } from './handle.ts'
@@ -13,7 +14,8 @@ import type { TransactionSession } from './transaction.ts'
 
 /**
  * One step from a schema to the next: SQL for each database, or a function. `duolect generate` writes the array of a
- * module's migrations from its folder `sql/migrations`.
+ * module's migrations from its folder `sql/migrations`. A module for one database leaves out the other's script; there
+ * the migration is an error.
  *
  * @example
  * const migrations: Migration[] = [
@@ -26,9 +28,9 @@ export type Migration =
       /** Identifies the migration within its module. */
       readonly name: string
       /** The script for SQLite. */
-      readonly sqlite: string
+      readonly sqlite?: string | undefined
       /** The script for Postgres. */
-      readonly postgres: string
+      readonly postgres?: string | undefined
       /**
        * Lets the script rebuild tables on SQLite: foreign keys are not enforced while it runs and are checked before
        * the commit. Has no effect on Postgres.
@@ -56,14 +58,21 @@ export interface MigrationTarget {
   readonly waitLimit: number
 }
 
-type Records = ReadonlyMap<string, string | null>
+type Script = Exclude<Migration, { step: unknown }>
 
-interface Module {
+/** The checksums of migrations, by name; null for a step in TypeScript, which counts by its name. */
+type Checksums = ReadonlyMap<string, string | null>
+
+export interface Module {
   readonly name: string
   readonly migrations: readonly Migration[]
-  /** The checksums by name; null for a step in TypeScript, which counts by its name. */
-  readonly checksums: Records
+  readonly checksums: Checksums
 }
+
+/** What a database's records say of a migration. */
+export type MigrationState = 'ran' | 'pending' | 'changed' | 'missing' | 'late'
+
+const DATABASES = { sqlite: 'SQLite', postgres: 'Postgres' } as const
 
 /** Runs the migrations of a module that have not run, and returns their names. */
 export async function migrateModule(target: MigrationTarget, name: unknown, migrations: unknown): Promise<string[]> {
@@ -71,8 +80,9 @@ export async function migrateModule(target: MigrationTarget, name: unknown, migr
   const { runner } = target
   const { count } = await callQuery(runner, 'countMigrationTables')
   const records = count === 0 ? new Map() : await findRecords(runner, module)
-  const pending = pendingOf(module, records)
+  const pending = await pendingOf(module, records)
   if (pending.length === 0) return []
+  assertScripts(module, pending, runner.dialect)
   if (count === 0) await patiently(target, () => callQuery(runner, 'createMigrationTable'))
   const applied: string[] = []
   for (const migration of pending) if (await apply(target, module, migration)) applied.push(migration.name)
@@ -80,7 +90,7 @@ export async function migrateModule(target: MigrationTarget, name: unknown, migr
 }
 
 /** Checks what the caller gave. */
-async function readModule(name: unknown, migrations: unknown): Promise<Module> {
+export async function readModule(name: unknown, migrations: unknown): Promise<Module> {
   if (typeof name !== 'string' || name.trim() === '') throw invalid(`expects the module's name, a string that is not empty`)
   if (!Array.isArray(migrations)) throw invalid(`expects an array of migrations for the module "${name}", got ${typeof migrations}`)
   const checksums = new Map<string, string | null>()
@@ -98,7 +108,8 @@ function problemOf(migration: unknown): string | undefined {
   const { name, sqlite, postgres, step } = migration as Record<string, unknown>
   if (typeof name !== 'string' || name.trim() === '') return 'a name, a string that is not empty'
   if (typeof step === 'function') return undefined
-  if (typeof sqlite === 'string' && typeof postgres === 'string') return undefined
+  const scripts = [sqlite, postgres].filter(script => script !== undefined)
+  if (scripts.length > 0 && scripts.every(script => typeof script === 'string')) return undefined
   return 'a script for each database, { name, sqlite, postgres }, or a function, { name, step }'
 }
 
@@ -109,14 +120,35 @@ function invalid(problem: string): DatabaseError {
 /** Of both databases' scripts, so that it outlives a move from SQLite to Postgres, and of LF, so that it outlives an editor. */
 async function checksumOf(migration: Migration): Promise<string | null> {
   if ('step' in migration) return null
-  const text = JSON.stringify([migration.sqlite, migration.postgres].map(script => script.replaceAll('\r\n', '\n').trim()))
+  const text = JSON.stringify([migration.sqlite, migration.postgres].map(script => script?.replaceAll('\r\n', '\n').trim() ?? null))
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
   return Array.from(new Uint8Array(digest), byte => byte.toString(16).padStart(2, '0')).join('')
 }
 
-async function findRecords(runner: MigrationTarget['runner'], module: Module): Promise<Records> {
+export async function findRecords(runner: MigrationTarget['runner'], module: Module): Promise<Checksums> {
   const rows = await callQuery(runner, 'findMigrations', { module: module.name })
   return new Map(rows.map(({ name, checksum }) => [name, checksum]))
+}
+
+/** Compares a module with what ran: first what is missing, then the migrations in their order. */
+export async function statesOf({ migrations, checksums }: Module, records: Checksums): Promise<Map<string, MigrationState>> {
+  const states = new Map<string, MigrationState>()
+  for (const name of records.keys()) if (!checksums.has(name)) states.set(name, 'missing')
+  const last = migrations.findLastIndex(({ name }) => records.has(name))
+  for (const [i, migration] of migrations.entries()) {
+    const { name } = migration
+    const recorded = records.get(name)
+    if (recorded === undefined) states.set(name, i < last ? 'late' : 'pending')
+    else states.set(name, checksums.get(name) === recorded || (await hasNewScript(migration, recorded)) ? 'ran' : 'changed')
+  }
+  return states
+}
+
+/** True if a script was added for a database that had none when the migration ran, so that what ran is as it was. */
+async function hasNewScript(migration: Migration, recorded: string | null): Promise<boolean> {
+  if ('step' in migration || migration.sqlite === undefined || migration.postgres === undefined) return false
+  const { name, sqlite, postgres } = migration
+  return recorded === (await checksumOf({ name, sqlite })) || recorded === (await checksumOf({ name, postgres }))
 }
 
 /**
@@ -124,45 +156,45 @@ async function findRecords(runner: MigrationTarget['runner'], module: Module): P
  *
  * @throws DatabaseError `migration_mismatch` when those that ran are not the first ones of the module, as they are now
  */
-function pendingOf({ name: module, migrations, checksums }: Module, records: Records): readonly Migration[] {
-  for (const [name, checksum] of records) {
-    if (!checksums.has(name)) {
-      throw mismatch(
-        module,
-        name,
-        'ran in this database and is missing now. Put it back; to undo it, add a migration behind the last one. If this program is ' +
-          'older than the database, start the newer one'
-      )
-    }
-    if (checksums.get(name) !== checksum) {
-      throw mismatch(module, name, 'was changed after it ran in this database. Restore its text, and make the change in a new migration')
-    }
+async function pendingOf(module: Module, records: Checksums): Promise<readonly Migration[]> {
+  const states = await statesOf(module, records)
+  const last = module.migrations.findLast(({ name }) => records.has(name))
+  const problems = {
+    missing:
+      'ran in this database and is missing now. Put it back; to undo it, add a migration behind the last one. If this program is ' +
+      'older than the database, start the newer one',
+    changed: 'was changed after it ran in this database. Restore its text, and make the change in a new migration',
+    late: `has not run, but "${last?.name}" behind it has. Rename it so that it comes last`
   }
-  const first = migrations.findIndex(({ name }) => !records.has(name))
-  if (first === -1) return []
-  const pending = migrations.slice(first)
-  const later = pending.find(({ name }) => records.has(name))
-  if (later !== undefined) {
-    const { name } = migrations[first] as Migration
-    throw mismatch(module, name, `has not run, but "${later.name}" behind it has. Rename it so that it comes last`)
-  }
-  return pending
+  for (const [name, state] of states) if (state in problems) throw mismatch(module, name, problems[state as keyof typeof problems])
+  return module.migrations.filter(({ name }) => states.get(name) === 'pending')
 }
 
-function mismatch(module: string, migration: string, problem: string): DatabaseError {
+/** @throws DatabaseError `feature_not_supported` for a migration that has no script for this database */
+function assertScripts(module: Module, migrations: readonly Migration[], dialect: Dialect): void {
+  const lacking = migrations.find(migration => !('step' in migration) && migration[dialect] === undefined)
+  if (lacking === undefined) return
+  throw new DatabaseError(
+    'feature_not_supported',
+    `The migration "${lacking.name}" of the module "${module.name}" has no script for ${DATABASES[dialect]}, so none of the module was run. ` +
+      'Add the script, which may be empty, or use the module on the other database.'
+  )
+}
+
+function mismatch({ name: module }: Module, migration: string, problem: string): DatabaseError {
   return new DatabaseError('migration_mismatch', `The migration "${migration}" of the module "${module}" ${problem}.`)
 }
 
 /** Runs a migration, unless another process has. Returns true if it ran here. */
 function apply(target: MigrationTarget, module: Module, migration: Migration): Promise<boolean> {
   // READ COMMITTED, because a snapshot that is older than the lock would not show what others have run.
-  const options = { isolation: 'read committed', rebuildsTables: 'sqlite' in migration && migration.rebuild === true } as const
+  const options = { isolation: 'read committed', rebuildsTables: 'rebuild' in migration && migration.rebuild === true } as const
   return patiently(target, onLocked =>
     target.transact(options, async (tx, session) => {
       const { dialect } = session
       if (dialect === 'postgres') await callQuery(session, 'lockMigrations')
       onLocked()
-      if (!pendingOf(module, await findRecords(session, module)).includes(migration)) return false
+      if (!(await pendingOf(module, await findRecords(session, module))).includes(migration)) return false
       try {
         if ('step' in migration) await migration.step(tx)
         else await runScript(session, migration)
@@ -176,9 +208,9 @@ function apply(target: MigrationTarget, module: Module, migration: Migration): P
   )
 }
 
-async function runScript(session: TransactionSession, migration: Extract<Migration, { sqlite: string }>): Promise<void> {
+async function runScript(session: TransactionSession, migration: Script): Promise<void> {
   const { dialect } = session
-  const script = migration[dialect]
+  const { [dialect]: script = '' } = migration
   const run = async () => {
     if (statementsOf(script, dialect).length > 0) await executeScript(session, scriptOf(script, dialect, session.place))
   }

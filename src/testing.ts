@@ -8,6 +8,7 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createDatabase, type Database, type DatabaseConfig, DatabaseError, type Dialect } from 'duolect'
+import { DatabaseServer } from './tools/servers/databases.ts'
 import { sharedPostgres } from './tools/servers/shared.ts'
 
 export { findUnportable, type Unportable } from './tools/unportable.ts'
@@ -142,7 +143,7 @@ class PostgresDatabases {
   readonly #options: TestOptions
   readonly #prefix = `duolect_test_${Date.now()}_${process.pid}_`
   #url: Promise<string> | undefined
-  #server: Promise<Server> | undefined
+  #template: Promise<{ server: DatabaseServer; options: string }> | undefined
   #count = 0
 
   constructor(options: TestOptions) {
@@ -160,78 +161,44 @@ class PostgresDatabases {
   }
 
   async open(config: DatabaseConfig = {}): Promise<Database> {
-    this.#server ??= this.#start()
-    const { url, template, isOwn } = await this.#server
-    const name = `${this.#prefix}${++this.#count}`
-    await onServer(url, client => client.query(`CREATE DATABASE ${name} TEMPLATE ${template}${strategy(client, isOwn)}`))
-    const connection = urlOf(url, name)
-    const db = createDatabase({ ...config, postgres: { ...config.postgres, enabled: true, connection } })
-    return afterClose(db, () => onServer(url, client => client.query(`DROP DATABASE IF EXISTS ${name}`)))
+    this.#template ??= this.#makeTemplate()
+    const { server, options } = await this.#template
+    const own = await server.create(`${this.#prefix}${++this.#count}`, options)
+    const db = createDatabase({ ...config, postgres: { ...config.postgres, enabled: true, connection: own.url } })
+    return afterClose(db, own.drop)
   }
 
-  async #start(): Promise<Server> {
+  async #makeTemplate(): Promise<{ server: DatabaseServer; options: string }> {
     const url = await this.startServer()
-    const template = `${this.#prefix}template`
-    await onServer(url, async client => {
-      await dropAbandoned(client)
-      await client.query(`CREATE DATABASE ${template}`)
-    })
-    const db = createDatabase({ postgres: { enabled: true, connection: urlOf(url, template) } })
+    const server = new DatabaseServer(url)
+    await dropAbandoned(server)
+    const template = await server.create(`${this.#prefix}template`)
+    const db = createDatabase({ postgres: { enabled: true, connection: template.url } })
     try {
       await db.get()
       await this.#options.prepare?.(db)
     } finally {
       await db.close()
     }
-    return { url, template, isOwn: url !== (this.#options.url || process.env.TEST_PG_URL) }
+    const isOwn = url !== (this.#options.url || process.env.TEST_PG_URL)
+    return { server, options: `TEMPLATE ${template.name}${isOwn ? await fastCopy(server) : ''}` }
   }
-}
-
-interface Server {
-  readonly url: string
-  readonly template: string
-  /** True if the server is the run's own, so that it need not survive a crash. */
-  readonly isOwn: boolean
 }
 
 /** Copying files is faster than writing them to the WAL, on a server that does not wait for its disk (Postgres 15). */
-function strategy(client: Client, isOwn: boolean): string {
-  return isOwn && client.serverVersion >= 15 ? ' STRATEGY FILE_COPY' : ''
+async function fastCopy(server: DatabaseServer): Promise<string> {
+  const [row] = await server.query('SHOW server_version_num')
+  return Number(row?.server_version_num) >= 150_000 ? ' STRATEGY FILE_COPY' : ''
 }
 
-interface Client {
-  readonly serverVersion: number
-  query(text: string): Promise<{ rows: Record<string, unknown>[] }>
-}
-
-/** Does something as the server's administrator. */
-async function onServer(url: string, work: (client: Client) => Promise<unknown>): Promise<void> {
-  const { default: pg } = await import('pg')
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    const { rows } = await client.query('SHOW server_version_num')
-    const serverVersion = Math.floor(Number(rows[0].server_version_num) / 10_000)
-    await work({ serverVersion, query: text => client.query(text) })
-  } finally {
-    await client.end()
-  }
-}
-
-async function dropAbandoned(client: Client): Promise<void> {
-  const { rows } = await client.query(
+async function dropAbandoned(server: DatabaseServer): Promise<void> {
+  const rows = await server.query(
     "SELECT datname AS name FROM pg_database WHERE datname LIKE 'duolect\\_test\\_%' AND datname NOT IN (SELECT datname FROM pg_stat_activity WHERE datname IS NOT NULL)"
   )
   for (const { name } of rows) {
     const since = Number(/^duolect_test_(\d+)_/.exec(name as string)?.[1] ?? Date.now())
     if (Date.now() - since < ABANDONED_AFTER) continue
     // Another process may do the same at this moment.
-    await client.query(`DROP DATABASE IF EXISTS ${name as string}`).catch(() => undefined)
+    await server.query(`DROP DATABASE IF EXISTS ${name as string}`).catch(() => undefined)
   }
-}
-
-function urlOf(url: string, database: string): string {
-  const own = new URL(url)
-  own.pathname = `/${database}`
-  return own.href
 }

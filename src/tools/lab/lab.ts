@@ -3,13 +3,13 @@
  * database of its own.
  */
 import { randomBytes } from 'node:crypto'
-import { pathToFileURL } from 'node:url'
 import type { Dialect } from '../../adapter.ts'
 import { createDatabase } from '../../database.ts'
 import type { ModuleMigration } from '../../files/module.ts'
 import type { Database } from '../../handle.ts'
 import type { Migration } from '../../migrations.ts'
-import { connect } from '../servers/connect.ts'
+import { toMigration } from '../folder.ts'
+import { DatabaseServer } from '../servers/databases.ts'
 import { findOrStartPostgres } from '../servers/postgres.ts'
 import { openPostgresDescriber } from './describe-postgres.ts'
 import { openSqliteDescriber } from './describe-sqlite.ts'
@@ -76,7 +76,9 @@ export async function openLab({ dialects, postgresUrl, modules }: LabOptions): P
     if (dialects.includes('postgres')) {
       const server = await findOrStartPostgres(postgresUrl)
       cleanups.push(() => server.stop())
-      const { url, drop } = await createPostgresDatabase(server.url)
+      const databases = new DatabaseServer(server.url)
+      cleanups.push(() => databases.close())
+      const { url, drop } = await databases.create(`duolect_${randomBytes(6).toString('hex')}`, "TEMPLATE template0 ENCODING 'UTF8'")
       cleanups.push(drop)
       const db = createDatabase({ postgres: { enabled: true, connection: url, maxConnections: 2 } })
       cleanups.push(() => db.close())
@@ -100,46 +102,4 @@ async function migrate(db: Database, modules: readonly { name: string; migration
       throw new MigrationFailure(name, db.dialect, error)
     })
   }
-}
-
-async function toMigration(migration: ModuleMigration): Promise<Migration> {
-  const { name } = migration
-  if (migration.kind === 'script') {
-    // The text of a database that the module does not use is never run.
-    const { sqlite = '', postgres = '' } = migration.sql
-    return { name, sqlite, postgres, rebuild: migration.rebuild }
-  }
-  const step = await importStep(migration.path)
-  if (typeof step !== 'function')
-    throw new Error(`${migration.path}: a step in TypeScript is a default export, a function of the transaction.`)
-  return { name, step: step as () => unknown }
-}
-
-async function importStep(path: string): Promise<unknown> {
-  try {
-    return ((await import(pathToFileURL(path).href)) as { default?: unknown }).default
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw error
-    throw new Error(
-      `${path}: this Node cannot import TypeScript. Use Node 22.18 or later, or run: node --import tsx node_modules/duolect/dist/tools/cli.js …`,
-      { cause: error }
-    )
-  }
-}
-
-/** Creates a database of a name that nobody uses. */
-async function createPostgresDatabase(serverUrl: string): Promise<{ url: string; drop: () => Promise<void> }> {
-  const name = `duolect_${randomBytes(6).toString('hex')}`
-  const run = async (sql: string) => {
-    const client = await connect(serverUrl)
-    try {
-      await client.query(sql)
-    } finally {
-      await client.end()
-    }
-  }
-  await run(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8'`)
-  const url = new URL(serverUrl)
-  url.pathname = `/${name}`
-  return { url: url.href, drop: () => run(`DROP DATABASE IF EXISTS ${name}`) }
 }
