@@ -1,0 +1,257 @@
+import { type Expression, isInteger, isNumber } from '../expressions.ts'
+import { CERTAIN, COMPARISONS, certain, type Evidence, isClose, LIKELY, POSSIBLE, type Rule, signs } from './rule.ts'
+
+/** True for an expression whose value is NUMERIC on Postgres, because of a decimal literal in it. */
+function isDecimal(expression: Expression): boolean {
+  if (expression.kind === 'number') return expression.type === 'numeric'
+  return expression.type === 'numeric' && ['operator', 'call', 'case'].includes(expression.kind) && expression.operands.some(isDecimal)
+}
+
+function isKept({ column }: Expression): boolean {
+  return column?.type === 'numeric'
+}
+
+/** The parts of the column that differs. */
+function partsOfDiffering(evidence: Evidence, test: (part: Expression) => boolean): Expression[] {
+  return evidence.expressions(part => part.item !== undefined && part.item === evidence.finding.column && test(part))
+}
+
+const isWhole = (value: unknown) => typeof value === 'bigint' || Number.isInteger(value)
+
+export const NUMBERS: readonly Rule[] = [
+  {
+    name: 'division-by-zero',
+    title: 'A division by zero is NULL on SQLite and an error on Postgres.',
+    mend: 'Divide by nullif(hits, 0).',
+    find: evidence => (evidence.fails('postgres', 'division_by_zero') ? certain(evidence.operators('/', '%')) : [])
+  },
+  {
+    name: 'random',
+    title: 'random() is an integer of 64 bits on SQLite, and a number from 0 to 1 on Postgres.',
+    mend: 'Give a random number as a parameter: Math.random().',
+    find: evidence => (evidence.kind === 'columns' ? [] : signs(LIKELY + 2, evidence.calls('random')))
+  },
+  {
+    name: 'average',
+    title: 'avg() is a number on SQLite, and an exact NUMERIC on Postgres, which is a string in JavaScript.',
+    mend: 'Write CAST(avg(age) AS DOUBLE PRECISION).',
+    find: evidence =>
+      evidence.isNumberAndText
+        ? signs(
+            CERTAIN,
+            partsOfDiffering(evidence, ({ kind, name, type }) => kind === 'call' && name === 'avg' && type === 'numeric')
+          )
+        : []
+  },
+  {
+    name: 'numeric-as-text',
+    title: 'NUMERIC is kept as text on SQLite, which sorts and compares as text and computes with DOUBLE PRECISION.',
+    mend: 'Store a BIGINT of the smallest unit; where exactness does not count, write CAST(amount AS DOUBLE PRECISION).',
+    *find(evidence) {
+      if (evidence.kind === 'columns') return
+      const places = evidence.expressions(
+        ({ kind, operands, name }) =>
+          operands.some(isKept) &&
+          ((kind === 'operator' && (COMPARISONS.includes(name) || ['+', '-', '*', '/', '%'].includes(name))) || kind === 'call')
+      )
+      const keys = evidence.query.orders.map(({ expression }) => expression).filter(isKept)
+      yield* signs(evidence.isNumberAndText ? CERTAIN : LIKELY + 1, [...places, ...keys])
+    }
+  },
+  {
+    name: 'sum-of-bigint',
+    title: 'sum() of BIGINT is an integer on SQLite, and a NUMERIC without a limit on Postgres, which is a string in JavaScript.',
+    mend: 'Write CAST(sum(points) AS BIGINT).',
+    find: evidence =>
+      evidence.isNumberAndText || evidence.fails('sqlite', 'numeric_value_out_of_range')
+        ? signs(
+            CERTAIN,
+            evidence.calls('sum').filter(({ type }) => type === 'numeric' || evidence.kind === 'error')
+          )
+        : []
+  },
+  {
+    name: 'round-digits',
+    title: 'round(x, 2) of a DOUBLE PRECISION is there on SQLite alone; of a NUMERIC it is a string in JavaScript.',
+    mend: 'Round by floor(): floor(weight * 100 + 0.5) / 100.',
+    *find(evidence) {
+      const calls = evidence.calls('round').filter(({ operands }) => operands.length === 2)
+      if (evidence.isNumberAndText || (evidence.fails('postgres', 'undefined_function') && evidence.says('postgres', /function round\(/)))
+        yield* signs(CERTAIN + 1, calls)
+    }
+  },
+  {
+    name: 'decimal-literal',
+    title: 'A literal such as 1.5 is a DOUBLE PRECISION on SQLite, and a NUMERIC on Postgres, which is a string in JavaScript.',
+    mend: 'Make one operand a double: CAST(age AS DOUBLE PRECISION) * 1.5.',
+    find: evidence => (evidence.isNumberAndText ? signs(CERTAIN - 1, partsOfDiffering(evidence, isDecimal)) : [])
+  },
+  {
+    name: 'round-half',
+    title: 'round() takes a half away from zero on SQLite; on Postgres that of a DOUBLE PRECISION goes to the even number.',
+    mend: 'Say which way: floor(weight + 0.5).',
+    *find(evidence) {
+      if (!evidence.isOfRows) return
+      const calls = evidence.calls('round').filter(({ operands: [first] }) => first !== undefined && !isInteger(first))
+      const isNext = evidence.values((a, b) => isWhole(a) && isWhole(b) && Math.abs(Number(a) - Number(b)) === 1)
+      yield* signs(isNext ? LIKELY + 2 : LIKELY, calls)
+    }
+  },
+  {
+    name: 'cast-to-integer',
+    title: 'A cast to INTEGER cuts the fraction off on SQLite, and rounds on Postgres.',
+    mend: 'Say which way: CAST(floor(weight) AS INTEGER).',
+    find: evidence =>
+      evidence.isOfRows
+        ? signs(
+            LIKELY + 1,
+            evidence.casts(
+              ({ type, operands: [operand] }) =>
+                (type === 'integer' || type === 'bigint') &&
+                operand !== undefined &&
+                (operand.type === 'double' || operand.type === 'numeric') &&
+                !/^(?:floor|ceil|ceiling|trunc)$/.test(operand.name)
+            )
+          )
+        : []
+  },
+  {
+    name: 'cast-of-text',
+    title: 'A cast of a text that is no number is 0 on SQLite and an error on Postgres.',
+    mend: 'Cast only what is a number, and read other texts in JavaScript.',
+    find: evidence =>
+      evidence.fails('postgres', 'invalid_text_representation')
+        ? signs(
+            CERTAIN,
+            evidence.casts(cast => isNumber(cast) && cast.operands.some(operand => !isNumber(operand)))
+          )
+        : []
+  },
+  {
+    name: 'integer-overflow',
+    title: 'Integers have 64 bits on SQLite; an INTEGER has 32 on Postgres, and what is larger is an error.',
+    mend: 'Declare BIGINT, or compute with it: CAST(hits AS BIGINT) * 1000000.',
+    *find(evidence) {
+      if (!evidence.fails('postgres', 'numeric_value_out_of_range')) return
+      const computed = evidence.operators('*', '+', '-').filter(({ operands }) => operands.length === 2)
+      const casts = evidence.casts(isInteger)
+      const written = evidence.query.assignments.filter(({ column }) => column.type === 'integer').map(({ value }) => value)
+      yield* certain([...casts, ...computed, ...written])
+    }
+  },
+  {
+    name: 'bit-shift',
+    title: 'Bits are shifted in 64 bits on SQLite; an INTEGER has 32 on Postgres, and the upper ones are lost.',
+    mend: 'Write CAST(hits AS BIGINT) << 28.',
+    find: evidence => (evidence.isOfRows ? signs(LIKELY + 1, evidence.operators('<<', '>>')) : [])
+  },
+  {
+    name: 'domain-of-function',
+    title: 'The root of a negative number and the logarithm of zero are NULL on SQLite and an error on Postgres.',
+    mend: 'Ask first: CASE WHEN weight > 0 THEN ln(weight) END.',
+    find: evidence =>
+      evidence.fails('postgres', 'invalid_argument_for_power_function', 'invalid_argument_for_logarithm', 'numeric_value_out_of_range')
+        ? signs(CERTAIN + 1, evidence.calls('sqrt', 'ln', 'log', 'log10', 'log2', 'power', 'pow', 'asin', 'acos', 'exp'))
+        : []
+  },
+  {
+    name: 'modulo',
+    title: '% makes integers of its operands on SQLite, and takes no DOUBLE PRECISION on Postgres.',
+    mend: 'Make integers: CAST(floor(weight) AS INTEGER) % 2.',
+    find: evidence =>
+      evidence.fails('postgres', 'undefined_function') && evidence.says('postgres', /operator does not exist: .* % /)
+        ? certain(evidence.operators('%'))
+        : []
+  },
+  {
+    name: 'power-operator',
+    title: 'Only Postgres has the operator ^.',
+    mend: 'Write power(weight, 2).',
+    find: evidence => (evidence.fails('sqlite') ? signs(CERTAIN, evidence.operators('^')) : [])
+  },
+  {
+    name: 'min-max-scalar',
+    title: 'The larger of two values is max(a, b) on SQLite and greatest(a, b) on Postgres, and NULL counts differently.',
+    mend: 'Write CASE WHEN age < 18 THEN 18 ELSE age END.',
+    find: evidence =>
+      evidence.kind === 'error'
+        ? signs(CERTAIN, [
+            ...evidence.calls('min', 'max').filter(({ operands }) => operands.length > 1),
+            ...evidence.calls('greatest', 'least')
+          ])
+        : []
+  },
+  {
+    name: 'total',
+    title: 'Only SQLite has total().',
+    mend: 'Write coalesce(sum(hits), 0).',
+    find: evidence => (evidence.fails('postgres') ? signs(CERTAIN, evidence.calls('total')) : [])
+  },
+  {
+    name: 'aggregate-of-text',
+    title: 'sum() and avg() make numbers of texts and of times on SQLite, and take none of them on Postgres.',
+    mend: 'Cast it first: sum(CAST(place AS INTEGER)).',
+    find: evidence =>
+      evidence.fails('postgres', 'undefined_function') && evidence.says('postgres', /function (?:sum|avg)\((?!boolean)/)
+        ? certain(evidence.calls('sum', 'avg'))
+        : []
+  },
+  {
+    name: 'untyped-parameter',
+    title: 'A parameter that nothing gives a type is a text on Postgres, or has none, and what it was given as on SQLite.',
+    mend: 'Declare it, -- @param tag integer, or cast it: CAST(:tag AS INTEGER).',
+    *find(evidence) {
+      const isTyped = (parameter: Expression) =>
+        evidence.postgres.expressions.some(({ kind, operands }) => kind === 'cast' && operands.some(({ name }) => name === parameter.name))
+      const parameters = evidence.expressions(({ kind }) => kind === 'parameter').filter(parameter => !isTyped(parameter))
+      if (
+        evidence.fails('postgres', 'indeterminate_datatype', 'ambiguous_parameter', 'datatype_mismatch') &&
+        evidence.says('postgres', /parameter/)
+      )
+        yield* certain(parameters)
+      else if (evidence.isOfRows)
+        yield* signs(
+          evidence.isNumberAndText || evidence.values((a, b) => typeof a !== typeof b) ? CERTAIN : POSSIBLE,
+          parameters.filter(({ item, clause }) => clause === 'select' && item === evidence.finding.column)
+        )
+    }
+  },
+  {
+    name: 'hex-literal',
+    title: "x'01' are bytes on SQLite and a string of bits on Postgres.",
+    mend: 'Give bytes as a parameter: -- @param magic bytea.',
+    find: evidence =>
+      evidence.kind === 'columns'
+        ? []
+        : signs(
+            LIKELY + 2,
+            evidence.casts(({ name }) => name === "X ''")
+          )
+  },
+  {
+    name: 'real',
+    title: 'REAL has 64 bits on SQLite and 32 on Postgres.',
+    mend: 'Declare and cast to DOUBLE PRECISION.',
+    *find(evidence) {
+      if (!evidence.isOfRows) return
+      const places = evidence.expressions(
+        ({ column, kind, name }) => /^real$/i.test(column?.typeName ?? '') || (kind === 'cast' && /^(?:REAL|FLOAT4)$/.test(name))
+      )
+      const isNear = evidence.values((a, b) => typeof a === 'number' && typeof b === 'number' && isClose(a, b))
+      const isStored = /^real$/i.test(evidence.differingColumn?.typeName ?? '')
+      yield* signs(isNear ? CERTAIN : LIKELY, places.length > 0 ? places : isStored ? [0] : [])
+    }
+  },
+  {
+    name: 'cast-to-numeric',
+    title: 'A cast to NUMERIC gives a number on SQLite, and an exact NUMERIC on Postgres, which is a string in JavaScript.',
+    mend: 'Cast to DOUBLE PRECISION, or to BIGINT.',
+    find: evidence =>
+      evidence.isOfRows
+        ? signs(
+            evidence.isNumberAndText ? CERTAIN : LIKELY,
+            evidence.casts(({ type }) => type === 'numeric')
+          )
+        : []
+  }
+]

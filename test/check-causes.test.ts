@@ -1,0 +1,126 @@
+/** Each cause is told from a difference that a run shows, and its mend makes the databases agree. */
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import fc from 'fast-check'
+import pg from 'pg'
+import { createDatabase, type Database } from '../src/index.ts'
+import { tokens } from '../src/lexer.ts'
+import { explain, RULES } from '../src/tools/check/causes.ts'
+import type { DifferenceKind, Finding } from '../src/tools/check/finding.ts'
+import { readSchema, type Schema } from '../src/tools/data/schema.ts'
+import { CASES, pageOfCauses, ROWS, renderScript, TABLES } from './support/causes.ts'
+import { answersOf, differenceOf } from './support/differences.ts'
+import { textOf } from './support/pages.ts'
+
+const url = process.env.TEST_PG_URL as string
+const name = `causes_${process.pid}_${Date.now().toString(36)}`
+
+async function onServer(text: string): Promise<{ rows: { server_version_num?: string }[] }> {
+  const client = new pg.Client(url)
+  await client.connect()
+  const result = await client.query(text)
+  await client.end()
+  return result
+}
+
+const databases: Database[] = []
+let schema: Schema
+
+before(async () => {
+  const { rows } = await onServer('SHOW server_version_num')
+  // Servers before version 15 have collations of languages for columns alone; the column "name" has one.
+  const collation = Number(rows[0]?.server_version_num) >= 150_000 ? "LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" : ''
+  await onServer(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8' ${collation}`)
+  const connection = new URL(url)
+  connection.pathname = name
+  databases.push(
+    createDatabase({ sqlite: { location: ':memory:' }, postgres: { enabled: false } }),
+    createDatabase({ postgres: { enabled: true, connection: connection.href } })
+  )
+  for (const db of databases) {
+    await db.exec(renderScript(TABLES)[db.dialect])
+    await db.exec(renderScript(ROWS)[db.dialect])
+  }
+  schema = await readSchema(databases[1] as Database)
+})
+
+after(async () => {
+  await Promise.all(databases.map(db => db.close()))
+  await onServer(`DROP DATABASE ${name}`)
+})
+
+for (const { cause, faulty, mended, tables, mendedTables = tables, ...rest } of CASES) {
+  describe(`${cause}: ${faulty}`, () => {
+    test('is told from the difference', async () => {
+      const finding = differenceOf(await answersOf(databases, { query: faulty, tables, ...rest }))
+      assert.ok(finding, 'the databases answer alike')
+      const { name, offset } = explain(finding) ?? {}
+      assert.equal(name, cause, JSON.stringify(finding.errors ?? finding.values ?? finding.kind))
+      assert.ok(offset !== undefined && offset < finding.texts.sqlite.length)
+    })
+
+    test('is mended', async () => {
+      const answers = await answersOf(databases, { query: mended, tables: mendedTables, ...rest })
+      assert.equal(answers.sqlite.error ?? answers.postgres.error, undefined)
+      assert.equal(differenceOf(answers), undefined)
+    })
+  })
+}
+
+describe('The causes', () => {
+  const rules = Object.values(RULES).flat()
+
+  test('have names of their own', () => {
+    assert.deepEqual(
+      [...new Set(rules.map(({ name }) => name))],
+      rules.map(({ name }) => name)
+    )
+  })
+
+  test('have a case each, and each case has a cause', () => {
+    assert.deepEqual([...new Set(CASES.map(({ cause }) => cause))].sort(), rules.map(({ name }) => name).sort())
+  })
+
+  test('stand in the page as they are', () => {
+    assert.equal(textOf('docs/check-causes.md'), pageOfCauses(), 'Run: npx tsx scripts/check-causes.ts')
+  })
+})
+
+describe('explain()', () => {
+  const KINDS: readonly DifferenceKind[] = ['columns', 'rows', 'order', 'changes', 'error', 'tables']
+
+  function findingOf(text: string, kind: DifferenceKind, more: Partial<Finding> = {}): Finding {
+    return { kind, texts: { sqlite: text, postgres: text }, schema, ...more }
+  }
+
+  test('knows no cause where nothing fits', () => {
+    const findings = [
+      findingOf('SELECT id, points FROM people WHERE id = :id', 'rows', { column: 'points', values: { sqlite: 1, postgres: 2 } }),
+      findingOf('SELECT id FROM people', 'error', { errors: { postgres: { code: 'disk_full', message: '' } } }),
+      findingOf('DELETE FROM visits WHERE id = :id', 'changes')
+    ]
+    assert.deepEqual(findings.map(explain), [undefined, undefined, undefined])
+  })
+
+  test('takes every text, also one that ends anywhere', () => {
+    let read = 0
+    for (const text of CASES.flatMap(({ faulty, mended }) => [faulty, mended])) {
+      for (const { end } of tokens(text, 'sqlite')) {
+        for (const kind of KINDS) {
+          explain(findingOf(text.slice(0, end), kind, { column: 'id', values: { sqlite: 1, postgres: '1' } }))
+          read++
+        }
+      }
+    }
+    assert.ok(read > 10_000, `${read} texts`)
+  })
+
+  test('takes words in any order', () => {
+    const words = fc.array(fc.constantFrom(...new Set(CASES.flatMap(({ faulty }) => faulty.split(/\b/)))), { maxLength: 30 })
+    fc.assert(
+      fc.property(words, fc.constantFrom(...KINDS), (some, kind) => {
+        explain(findingOf(some.join(' '), kind, { errors: { postgres: { code: 'syntax_error', message: 'at character 3' } } }))
+      })
+    )
+  })
+})
