@@ -5,9 +5,9 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { createDatabase, type Database } from '../src/index.ts'
 import { tokens } from '../src/lexer.ts'
-import { explain, RULES } from '../src/tools/check/causes.ts'
+import { explain, RULES, schemaNotes } from '../src/tools/check/causes.ts'
 import type { DifferenceKind, Finding } from '../src/tools/check/finding.ts'
-import { readSchema, type Schema } from '../src/tools/data/schema.ts'
+import { mergeSchemas, readSchema, type Schema } from '../src/tools/data/schema.ts'
 import { CASES, pageOfCauses, ROWS, renderScript, TABLES } from './support/causes.ts'
 import { answersOf, differenceOf } from './support/differences.ts'
 import { textOf } from './support/pages.ts'
@@ -82,7 +82,7 @@ describe('The causes', () => {
   })
 
   test('stand in the page as they are', () => {
-    assert.equal(textOf('docs/check-causes.md'), pageOfCauses(), 'Run: npx tsx scripts/check-causes.ts')
+    assert.ok(textOf('docs/check-causes.md') === pageOfCauses(), 'The page is of other causes. Run: npx tsx scripts/check-causes.ts')
   })
 })
 
@@ -122,5 +122,47 @@ describe('explain()', () => {
         explain(findingOf(some.join(' '), kind, { errors: { postgres: { code: 'syntax_error', message: 'at character 3' } } }))
       })
     )
+  })
+})
+
+describe('Notes of the schema', () => {
+  /** The names of the notes of a table's columns, by column. */
+  async function notesOf(columns: string): Promise<Record<string, string>> {
+    const { sqlite, postgres } = await answersOf(databases, { query: 'SELECT 1 AS one', tables: `CREATE TABLE kinds (${columns});` })
+    const notes = schemaNotes(mergeSchemas([sqlite.schema, postgres.schema])).filter(({ table }) => table === 'kinds')
+    for (const { title, mend } of notes) assert.match(`${title} ${mend}`, /^[A-Z].*\.$/)
+    return Object.fromEntries(notes.map(({ column, name }) => [column, name]))
+  }
+
+  test('name each type that differs, once a column', async () => {
+    assert.deepEqual(
+      await notesOf(
+        'id INTEGER PRIMARY KEY, count INTEGER, small SMALLINT, label VARCHAR(5), code CHAR(2), size REAL, price NUMERIC(10, 2), at TIMESTAMP, day DATE, token UUID, doc JSONB'
+      ),
+      {
+        id: 'reused-id',
+        count: 'integer-32-bits',
+        small: 'integer-32-bits',
+        label: 'varchar-length',
+        code: 'char-padding',
+        size: 'real',
+        price: 'numeric-as-text',
+        at: 'zone-ignored',
+        day: 'date-with-time',
+        token: 'uuid-case',
+        doc: 'jsonb-form'
+      }
+    )
+  })
+
+  test('are none where the types mean the same', async () => {
+    const columns = 'count BIGINT, label TEXT, size DOUBLE PRECISION, at TIMESTAMPTZ, done BOOLEAN, doc JSON, free VARCHAR'
+    assert.deepEqual(await notesOf(`id sql.autoId, ${columns}`), {})
+    assert.deepEqual(await notesOf(`key TEXT NOT NULL PRIMARY KEY, ${columns}`), {})
+  })
+
+  test('take a key that refers to another table for no number of its own', async () => {
+    const columns = 'id INTEGER NOT NULL PRIMARY KEY REFERENCES people (id)'
+    assert.deepEqual(await notesOf(columns), { id: 'integer-32-bits' })
   })
 })

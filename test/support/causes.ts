@@ -974,5 +974,50 @@ export const CASES: readonly CauseCase[] = [
     cause: 'null-order',
     faulty: 'SELECT id, email FROM people ORDER BY email DESC',
     mended: 'SELECT id, email FROM people ORDER BY email COLLATE "C" DESC NULLS LAST'
-  }
+  },
+  { cause: 'not-null-operator', faulty: 'SELECT id FROM people WHERE age NOT NULL', mended: 'SELECT id FROM people WHERE age IS NOT NULL' },
+  {
+    cause: 'between-symmetric',
+    faulty: 'SELECT id FROM people WHERE age BETWEEN SYMMETRIC 30 AND 17',
+    mended: 'SELECT id FROM people WHERE age BETWEEN 17 AND 30'
+  },
+  {
+    cause: 'write-limit',
+    faulty: 'DELETE FROM visits ORDER BY id LIMIT 1',
+    mended: 'DELETE FROM visits WHERE id IN (SELECT id FROM visits ORDER BY id LIMIT 1)'
+  },
+  {
+    cause: 'returning-table',
+    faulty: 'DELETE FROM visits WHERE id = 1 RETURNING visits.*',
+    mended: 'DELETE FROM visits WHERE id = 1 RETURNING *'
+  },
+  {
+    cause: 'collation',
+    faulty: 'SELECT DISTINCT name FROM people ORDER BY 1',
+    mended: 'SELECT DISTINCT name COLLATE "C" AS name FROM people ORDER BY 1'
+  },
+  { cause: 'quoted-number', faulty: "SELECT nullif(age, '30') AS n FROM people", mended: 'SELECT nullif(age, 30) AS n FROM people' },
+  {
+    cause: 'decimal-literal',
+    faulty: 'SELECT 99999999999999999999 AS n',
+    mended: 'SELECT CAST(99999999999999999999 AS DOUBLE PRECISION) AS n'
+  },
+  {
+    cause: 'unnamed-column',
+    faulty: 'SELECT points * 2 FROM people WHERE id = 1',
+    mended: 'SELECT points * 2 AS twice FROM people WHERE id = 1'
+  },
+  {
+    cause: 'like-case',
+    faulty: "SELECT id, CASE WHEN name LIKE 'a%' THEN 'yes' ELSE 'no' END AS a FROM people",
+    mended: "SELECT id, CASE WHEN substr(name, 1, 1) = 'a' THEN 'yes' ELSE 'no' END AS a FROM people"
+  },
+  {
+    cause: 'substr-start',
+    faulty: '-- @param n integer\nSELECT id, substr(name, :n) AS tail FROM people',
+    mended: '-- @param n integer\nSELECT id, substr(name, length(name) + 1 + :n) AS tail FROM people',
+    parameters: { n: -2 }
+  },
+  { cause: 'glob', faulty: "SELECT id FROM people WHERE name MATCH 'a'", mended: "SELECT id FROM people WHERE lower(name) LIKE '%a%'" },
+  { cause: 'text-functions', faulty: 'SELECT char_length(name) AS n FROM people', mended: 'SELECT length(name) AS n FROM people' }
 ]

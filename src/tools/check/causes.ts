@@ -13,6 +13,8 @@ import { TIMES } from './causes/times.ts'
 import { WRITES } from './causes/writes.ts'
 import type { Cause, Finding } from './finding.ts'
 
+export { type SchemaNote, schemaNotes } from './schema-notes.ts'
+
 /** The rules by what they are about. Of two that fit alike, the one that stands first is taken. */
 export const RULES: Readonly<Record<string, readonly Rule[]>> = {
   Writing: WRITES,
@@ -57,7 +59,7 @@ function weightOfPlace({ finding, differing }: Evidence, { at, weight }: Sign): 
       return clause === 'order' ? 3 : -2
     case 'rows': {
       const isItem = item !== undefined && level === 0 && (clause === 'select' || clause === 'returning')
-      if (finding.column === undefined) return isItem && weight < CERTAIN ? -3 : 1
+      if (finding.column === undefined) return isItem && weight < CERTAIN ? -2 : 1
       if (item === finding.column) return 3
       // What another column computes does not change this one.
       if (isItem && weight < CERTAIN) return -4

@@ -792,6 +792,7 @@ class Reading {
   #wordOperator(name: string, left: Expression): Expression {
     if (name.endsWith('NULL')) return this.#operator(name, [left], left.start)
     if (name.endsWith('SIMILAR')) this.#accept('TO')
+    if (name.endsWith('BETWEEN')) this.#accept('SYMMETRIC')
     const operands = [left, this.#expression(6)]
     if (name.endsWith('BETWEEN') && this.#accept('AND')) operands.push(this.#expression(6))
     if (this.#accept('ESCAPE')) operands.push(this.#expression(6))
@@ -1065,6 +1066,6 @@ class Reading {
 
 function typeOfNumber(text: string): ValueType {
   if (/^0x/i.test(text)) return 'integer'
-  if (/[.e]/i.test(text)) return 'numeric'
+  if (/[.e]/i.test(text) || Number(text) > 2 ** 63) return 'numeric'
   return Math.abs(Number(text)) > 2_147_483_647 ? 'bigint' : 'integer'
 }

@@ -19,14 +19,14 @@ export const BOOLEANS: readonly Rule[] = [
     *find(evidence) {
       if (evidence.kind === 'columns') return
       const chosen = evidence.expressions(({ kind, name }) => kind === 'case' || (kind === 'call' && /^(?:coalesce|nullif)$/.test(name)))
-      const compared = [...comparisons(evidence), ...chosen].filter(comparison => {
+      const isRefused = evidence.fails('postgres', 'undefined_function', 'datatype_mismatch') && evidence.says('postgres', /boolean/)
+      const compared = [...comparisons(evidence), ...(isRefused ? chosen : [])].filter(comparison => {
         const operands = comparedOf(comparison)
         return operands.some(isBoolean) && operands.some(operand => isTruthLiteral(operand) || isNumber(operand))
       })
       const written = evidence.query.assignments
         .filter(({ column, value }) => column.type === 'boolean' && (value.kind === 'string' || isNumber(value)))
         .map(({ value }) => value)
-      const isRefused = evidence.fails('postgres', 'undefined_function', 'datatype_mismatch') && evidence.says('postgres', /boolean/)
       if (isRefused) yield* signs(CERTAIN + 1, [...compared, ...written])
       else if (evidence.isOfRows) yield* signs(LIKELY + 1, [...compared, ...written])
     }
@@ -92,6 +92,18 @@ export const BOOLEANS: readonly Rule[] = [
     find: evidence => (evidence.fails('postgres') ? signs(CERTAIN + 1, evidence.operators('==')) : [])
   },
   {
+    name: 'not-null-operator',
+    title: 'Only SQLite has age NOT NULL as a condition.',
+    mend: 'Write age IS NOT NULL.',
+    find: evidence => (evidence.fails('postgres', 'syntax_error') ? signs(CERTAIN, evidence.operators('NOT NULL')) : [])
+  },
+  {
+    name: 'between-symmetric',
+    title: 'Only Postgres has BETWEEN SYMMETRIC.',
+    mend: 'Write the smaller one first.',
+    find: evidence => (evidence.fails('sqlite') ? signs(CERTAIN, evidence.wordsAt('BETWEEN', 'SYMMETRIC')) : [])
+  },
+  {
     name: 'any-subquery',
     title: 'SQLite has no ANY, SOME and ALL of a subquery.',
     mend: 'Write IN (SELECT …), or compare with (SELECT max(…) …).',
@@ -105,9 +117,11 @@ export const BOOLEANS: readonly Rule[] = [
     title: "A computed number never equals a text on SQLite; Postgres reads '3' as the number.",
     mend: 'Write the number without quotes.',
     *find(evidence) {
-      for (const comparison of comparisons(evidence)) {
+      for (const comparison of [...comparisons(evidence), ...evidence.calls('nullif')]) {
         const operands = comparedOf(comparison)
-        const isComputed = operands.some(operand => isNumber(operand) && operand.kind !== 'column' && operand.kind !== 'number')
+        const isComputed = operands.some(
+          operand => isNumber(operand) && operand.kind !== 'number' && (operand.kind !== 'column' || comparison.kind === 'call')
+        )
         if (evidence.isOfRows && isComputed && operands.some(isNumeral)) yield { at: comparison, weight: LIKELY + 1 }
         const isText = operands.some(({ kind }) => kind === 'string')
         if (evidence.fails('postgres', 'invalid_text_representation') && isText && operands.some(isNumber))

@@ -3,7 +3,7 @@ import { CERTAIN, certain, LIKELY, type Rule, signs } from './rule.ts'
 
 const SQLITE_TEXT_FUNCTIONS = ['instr', 'printf', 'char', 'unicode', 'soundex']
 const POSTGRES_TEXT_FUNCTIONS =
-  'position strpos left right lpad rpad split_part initcap reverse repeat md5 starts_with btrim chr ascii to_hex encode decode translate overlay regexp_replace regexp_match regexp_matches quote_literal bit_length'.split(
+  'char_length character_length position strpos left right lpad rpad split_part initcap reverse repeat md5 starts_with btrim chr ascii to_hex encode decode translate overlay regexp_replace regexp_match regexp_matches quote_literal bit_length'.split(
     ' '
   )
 const SQLITE_FUNCTIONS =
@@ -37,7 +37,8 @@ export const NAMES: readonly Rule[] = [
     *find(evidence) {
       if (evidence.kind !== 'columns') return
       for (const { name, alias, level, expression } of evidence.query.items) {
-        if (alias !== undefined || level !== 0 || expression.kind === 'column' || expression.name === '*') continue
+        if (alias !== undefined || level !== 0 || expression.kind === 'column' || (expression.kind === 'word' && expression.name === '*'))
+          continue
         yield { at: expression, weight: name === evidence.finding.column ? CERTAIN + 1 : CERTAIN - 1 }
       }
     }

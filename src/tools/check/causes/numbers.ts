@@ -82,7 +82,8 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'decimal-literal',
-    title: 'A literal such as 1.5 is a DOUBLE PRECISION on SQLite, and a NUMERIC on Postgres, which is a string in JavaScript.',
+    title:
+      'A literal such as 1.5, or one beyond 64 bits, is a DOUBLE PRECISION on SQLite, and a NUMERIC on Postgres, which is a string in JavaScript.',
     mend: 'Make one operand a double: CAST(age AS DOUBLE PRECISION) * 1.5.',
     find: evidence => (evidence.isNumberAndText ? signs(CERTAIN - 1, partsOfDiffering(evidence, isDecimal)) : [])
   },
@@ -212,7 +213,7 @@ export const NUMBERS: readonly Rule[] = [
       else if (evidence.isOfRows)
         yield* signs(
           evidence.isNumberAndText || evidence.values((a, b) => typeof a !== typeof b) ? CERTAIN : POSSIBLE,
-          parameters.filter(({ item, clause }) => clause === 'select' && item === evidence.finding.column)
+          parameters.filter(({ start }) => start === evidence.differing?.start && evidence.differing.kind === 'parameter')
         )
     }
   },

@@ -25,9 +25,12 @@ function isText({ type, kind }: Expression): boolean {
   return type === 'text' && kind !== 'string'
 }
 
-/** The places on Postgres where the order of texts decides. */
-function orderedTexts({ postgres }: Evidence): Expression[] {
-  const keys = postgres.orders.map(({ expression }) => expression).filter(isText)
+/** The places where the order of texts decides, and the text of Postgres gives no collation. */
+function orderedTexts(evidence: Evidence): Expression[] {
+  const { postgres, query } = evidence
+  const keys = postgres.orders.flatMap(({ expression }, i) =>
+    isText(expression) && !hasCollate(expression) ? (query.orders[i]?.expression ?? []) : []
+  )
   const compared = postgres.expressions.filter(
     ({ kind, name, operands }) =>
       kind === 'operator' && ['<', '>', '<=', '>=', 'BETWEEN', 'NOT BETWEEN'].includes(name) && operands.some(isText)
@@ -35,7 +38,8 @@ function orderedTexts({ postgres }: Evidence): Expression[] {
   const extremes = postgres.expressions.filter(
     ({ kind, name, operands }) => kind === 'call' && (name === 'min' || name === 'max') && operands.some(isText)
   )
-  return [...keys, ...compared, ...extremes].filter(expression => !hasCollate(expression))
+  const others = [...compared, ...extremes].filter(expression => !hasCollate(expression))
+  return [...keys, ...others.flatMap(expression => evidence.counterpart(expression) ?? [])]
 }
 
 const TEXT_FUNCTIONS =
@@ -189,9 +193,9 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'glob',
-    title: 'Only SQLite has GLOB.',
+    title: 'Only SQLite has GLOB and MATCH.',
     mend: "Compare the beginning: substr(name, 1, 1) = 'a'; or write LIKE.",
-    find: evidence => (evidence.fails('postgres') ? signs(CERTAIN, evidence.operators('GLOB', 'NOT GLOB')) : [])
+    find: evidence => (evidence.fails('postgres') ? signs(CERTAIN, evidence.operators('GLOB', 'NOT GLOB', 'MATCH', 'NOT MATCH')) : [])
   },
   {
     name: 'regexp',
@@ -283,10 +287,7 @@ export const TEXTS: readonly Rule[] = [
     mend: 'Write name COLLATE "C" in the query or in the table; a SQL file leaves it out for SQLite.',
     *find(evidence) {
       if (!evidence.isOfRows) return
-      for (const expression of orderedTexts(evidence)) {
-        const at = evidence.counterpart(expression)
-        if (at !== undefined) yield* textOrderSigns(evidence, at)
-      }
+      for (const at of orderedTexts(evidence)) yield* textOrderSigns(evidence, at)
     }
   }
 ]

@@ -89,6 +89,27 @@ export const WRITES: readonly Rule[] = [
         : []
   },
   {
+    name: 'write-limit',
+    title: 'UPDATE and DELETE take ORDER BY and LIMIT on SQLite alone.',
+    mend: 'Choose the rows in a subquery: WHERE id IN (SELECT id FROM visits ORDER BY id LIMIT 1).',
+    find: evidence =>
+      evidence.fails('postgres', 'syntax_error') && evidence.wordsAt('DELETE').length + evidence.wordsAt('UPDATE').length > 0
+        ? signs(CERTAIN - 2, [...evidence.wordsAt('ORDER', 'BY'), ...evidence.wordsAt('LIMIT')])
+        : []
+  },
+  {
+    name: 'returning-table',
+    title: 'RETURNING takes no visits.* on SQLite.',
+    mend: 'Write RETURNING *.',
+    find: evidence =>
+      evidence.fails('sqlite')
+        ? signs(
+            CERTAIN,
+            evidence.expressions(({ kind, name, clause }) => kind === 'column' && name === '*' && clause === 'returning')
+          )
+        : []
+  },
+  {
     name: 'truncate',
     title: 'Only Postgres has TRUNCATE.',
     mend: 'Write DELETE FROM visits.',
