@@ -69,8 +69,8 @@ export const JSON_PARTS: readonly Rule[] = [
     mend: 'Select the whole column and take the part in JavaScript, or declare it: -- @column tags json.',
     *find(evidence) {
       const { differing } = evidence
-      const isPair = evidence.values((a, b) => typeof a === 'string' && typeof b !== 'string')
-      if (isPair && differing?.type === 'json' && differing.kind !== 'column') yield { at: differing, weight: CERTAIN - 1 }
+      const weight = evidence.weightOf(evidence.values((a, b) => typeof a === 'string' && typeof b !== 'string')) - 1
+      if (weight > 0 && differing?.type === 'json' && differing.kind !== 'column') yield { at: differing, weight }
     }
   },
   {

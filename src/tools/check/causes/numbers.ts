@@ -13,7 +13,8 @@ function isKept({ column }: Expression): boolean {
 
 /** The parts of the column that differs. */
 function partsOfDiffering(evidence: Evidence, test: (part: Expression) => boolean): Expression[] {
-  return evidence.expressions(part => part.item !== undefined && part.item === evidence.finding.column && test(part))
+  const { column } = evidence.finding
+  return evidence.expressions(part => part.item !== undefined && (column === undefined || part.item === column) && test(part))
 }
 
 const isWhole = (value: unknown) => typeof value === 'bigint' || Number.isInteger(value)
@@ -36,12 +37,10 @@ export const NUMBERS: readonly Rule[] = [
     title: 'avg() is a number on SQLite, and an exact NUMERIC on Postgres, which is a string in JavaScript.',
     mend: 'Write CAST(avg(age) AS DOUBLE PRECISION).',
     find: evidence =>
-      evidence.isNumberAndText
-        ? signs(
-            CERTAIN,
-            partsOfDiffering(evidence, ({ kind, name, type }) => kind === 'call' && name === 'avg' && type === 'numeric')
-          )
-        : []
+      signs(
+        evidence.weightOf(evidence.isNumberAndText),
+        partsOfDiffering(evidence, ({ kind, name, type }) => kind === 'call' && name === 'avg' && type === 'numeric')
+      )
   },
   {
     name: 'numeric-as-text',
@@ -63,12 +62,10 @@ export const NUMBERS: readonly Rule[] = [
     title: 'sum() of BIGINT is an integer on SQLite, and a NUMERIC without a limit on Postgres, which is a string in JavaScript.',
     mend: 'Write CAST(sum(points) AS BIGINT).',
     find: evidence =>
-      evidence.isNumberAndText || evidence.fails('sqlite', 'numeric_value_out_of_range')
-        ? signs(
-            CERTAIN,
-            evidence.calls('sum').filter(({ type }) => type === 'numeric' || evidence.kind === 'error')
-          )
-        : []
+      signs(
+        evidence.weightOf(evidence.isNumberAndText || evidence.fails('sqlite', 'numeric_value_out_of_range')),
+        evidence.calls('sum').filter(({ type }) => type === 'numeric' || evidence.kind === 'error')
+      )
   },
   {
     name: 'round-digits',
@@ -85,7 +82,7 @@ export const NUMBERS: readonly Rule[] = [
     title:
       'A literal such as 1.5, or one beyond 64 bits, is a DOUBLE PRECISION on SQLite, and a NUMERIC on Postgres, which is a string in JavaScript.',
     mend: 'Make one operand a double: CAST(age AS DOUBLE PRECISION) * 1.5.',
-    find: evidence => (evidence.isNumberAndText ? signs(CERTAIN - 1, partsOfDiffering(evidence, isDecimal)) : [])
+    find: evidence => signs(evidence.weightOf(evidence.isNumberAndText) - 1, partsOfDiffering(evidence, isDecimal))
   },
   {
     name: 'round-half',

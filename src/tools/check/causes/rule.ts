@@ -96,6 +96,7 @@ export class Evidence {
   get differing(): Expression | undefined {
     const { column } = this.finding
     const items = this.query.items.filter(({ level }) => level === 0)
+    if (column === undefined && items.length === 1) return items[0]?.expression
     return (
       items.find(({ name }) => name === column)?.expression ??
       items.find(({ name }) => name.toLowerCase() === column?.toLowerCase())?.expression
@@ -117,10 +118,21 @@ export class Evidence {
 
   // Values --------------------------------------------------------------------------------------------------------
 
+  /** One value of each; those of changes are numbers of rows, which say nothing. */
+  get #values(): Finding['values'] {
+    return this.kind === 'changes' ? undefined : this.finding.values
+  }
+
   /** True if both values are known and a test holds for them. */
   values(test: (sqlite: unknown, postgres: unknown) => boolean): boolean {
-    const { values } = this.finding
+    const values = this.#values
     return values !== undefined && test(values.sqlite, values.postgres)
+  }
+
+  /** How much a fact about the values weighs: a certainty if it holds, little where the values are not known. */
+  weightOf(holds: boolean): number {
+    if (holds) return CERTAIN
+    return this.isOfRows && this.#values === undefined ? LIKELY : 0
   }
 
   /** True if the values are known, and are not two strings. */
@@ -145,7 +157,7 @@ export function isClose(a: number, b: number): boolean {
 
 /** Signs of one weight. */
 export function signs(weight: number, places: readonly (Expression | number)[]): Sign[] {
-  return places.map(at => ({ at, weight }))
+  return weight <= 0 ? [] : places.map(at => ({ at, weight }))
 }
 
 /** A certain sign at each place; at the beginning of the text without one. */
