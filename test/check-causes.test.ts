@@ -121,6 +121,9 @@ describe('explain()', () => {
     "SELECT round(weight) AS weight FROM people WHERE length(name) = '3'": 'quoted-number',
     'SELECT id FROM people ORDER BY age LIMIT 2': 'null-order',
     'SELECT id FROM people WHERE amount > 9': 'numeric-as-text',
+    'SELECT :tag AS tag FROM people': 'untyped-parameter',
+    'SELECT weight > 2 AS heavy FROM people': 'boolean-result',
+    'SELECT max(seen) AS latest FROM people GROUP BY active': 'expression-of-time',
     'SELECT id FROM people LIMIT 1': 'limit-without-order'
   }
   for (const [query, cause] of Object.entries(BY_TEXT)) {

@@ -33,7 +33,7 @@ function isIntegerKey({ name, type }: Column, { keys, foreignKeys }: Table): boo
 }
 
 /** Of a column's rules, the first that fits is the one that is said. */
-const SCHEMA_RULES: readonly SchemaRule[] = [
+export const SCHEMA_RULES: readonly SchemaRule[] = [
   {
     name: 'reused-id',
     title: 'An INTEGER PRIMARY KEY numbers rows on SQLite alone, where the id of a deleted last row is given again.',

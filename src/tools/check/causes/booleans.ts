@@ -59,7 +59,8 @@ export const BOOLEANS: readonly Rule[] = [
     *find(evidence) {
       const { differing } = evidence
       const isPair = evidence.values((a, b) => typeof b === 'boolean' && (a === 0 || a === 1 || a === null))
-      if (evidence.isOfRows && isPair && differing !== undefined) yield { at: differing, weight: CERTAIN - 1 }
+      const isTruth = isPair || (differing?.type === 'boolean' && differing.kind !== 'column')
+      if (isTruth && differing !== undefined) yield* signs(evidence.weightOf(isPair) - 1, [differing])
     }
   },
   {

@@ -1,5 +1,5 @@
 import { type Expression, isInteger, isNumber } from '../expressions.ts'
-import { CERTAIN, COMPARISONS, certain, type Evidence, isClose, LIKELY, POSSIBLE, type Rule, signs } from './rule.ts'
+import { CERTAIN, COMPARISONS, certain, type Evidence, isClose, LIKELY, type Rule, signs } from './rule.ts'
 
 /** True for an expression whose value is NUMERIC on Postgres, because of a decimal literal in it. */
 function isDecimal(expression: Expression): boolean {
@@ -51,6 +51,7 @@ export const NUMBERS: readonly Rule[] = [
       const places = evidence.expressions(
         ({ kind, operands, name }) =>
           operands.some(isKept) &&
+          !operands.some(operand => operand.name === 'NULL') &&
           ((kind === 'operator' && (COMPARISONS.includes(name) || ['+', '-', '*', '/', '%'].includes(name))) || kind === 'call')
       )
       const keys = evidence.query.orders.map(({ expression }) => expression).filter(isKept)
@@ -209,7 +210,7 @@ export const NUMBERS: readonly Rule[] = [
         yield* certain(parameters)
       else if (evidence.isOfRows)
         yield* signs(
-          evidence.isNumberAndText || evidence.values((a, b) => typeof a !== typeof b) ? CERTAIN : POSSIBLE,
+          evidence.weightOf(evidence.values((a, b) => typeof a !== typeof b)),
           parameters.filter(({ start }) => start === evidence.differing?.start && evidence.differing.kind === 'parameter')
         )
     }

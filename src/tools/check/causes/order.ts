@@ -4,6 +4,11 @@ import { CERTAIN, certain, type Evidence, LIKELY, POSSIBLE, type Rule, signs } f
 /** True for a key that may be NULL, as far as the schema tells. */
 function mayBeNull({ expression }: OrderKey, evidence: Evidence): boolean {
   if (expression.kind === 'number' || expression.kind === 'string') return false
+  if (expression.name === 'IS' || expression.name === 'IS NOT' || expression.name === 'EXISTS') return false
+  const isRuledOut = evidence
+    .operators('IS NOT')
+    .some(({ operands: [left, right] }) => right?.name === 'NULL' && left?.name === expression.name && left.kind === expression.kind)
+  if (isRuledOut) return false
   if (expression.column !== undefined) {
     const isOuter = evidence.wordsAt('LEFT').length + evidence.wordsAt('RIGHT').length + evidence.wordsAt('FULL').length > 0
     return !expression.column.isNotNull || isOuter

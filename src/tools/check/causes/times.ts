@@ -123,7 +123,8 @@ export const TIMES: readonly Rule[] = [
     *find(evidence) {
       const { differing } = evidence
       const isPair = evidence.values((a, b) => typeof a === 'string' && b instanceof Date)
-      if (isPair && differing !== undefined && differing.kind !== 'column') yield { at: differing, weight: CERTAIN - 2 }
+      const isTime = isPair || differing?.type === 'timestamp'
+      if (isTime && differing !== undefined && differing.kind !== 'column') yield* signs(evidence.weightOf(isPair) - 1, [differing])
     }
   },
   {
