@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
-import pg from 'pg'
+import type { Client } from 'pg'
 import { createDatabase, type Database } from '../src/index.ts'
 import { tokens } from '../src/lexer.ts'
 import { explain, RULES, schemaNotes } from '../src/tools/check/causes.ts'
 import type { DifferenceKind, Finding } from '../src/tools/check/finding.ts'
 import { mergeSchemas, readSchema, type Schema } from '../src/tools/data/schema.ts'
+import { connect } from '../src/tools/servers/connect.ts'
 import { CASES, pageOfCauses, ROWS, renderScript, TABLES } from './support/causes.ts'
 import { answersOf, differenceOf } from './support/differences.ts'
 import { textOf } from './support/pages.ts'
@@ -15,22 +16,16 @@ import { textOf } from './support/pages.ts'
 const url = process.env.TEST_PG_URL as string
 const name = `causes_${process.pid}_${Date.now().toString(36)}`
 
-async function onServer(text: string): Promise<{ rows: { server_version_num?: string }[] }> {
-  const client = new pg.Client(url)
-  await client.connect()
-  const result = await client.query(text)
-  await client.end()
-  return result
-}
-
 const databases: Database[] = []
+let server: Client
 let schema: Schema
 
 before(async () => {
-  const { rows } = await onServer('SHOW server_version_num')
+  server = await connect(url)
+  const { rows } = await server.query('SHOW server_version_num')
   // Servers before version 15 have collations of languages for columns alone; the column "name" has one.
-  const collation = Number(rows[0]?.server_version_num) >= 150_000 ? "LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" : ''
-  await onServer(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8' ${collation}`)
+  const collation = Number(rows[0].server_version_num) >= 150_000 ? "LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" : ''
+  await server.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8' ${collation}`)
   const connection = new URL(url)
   connection.pathname = name
   databases.push(
@@ -46,7 +41,8 @@ before(async () => {
 
 after(async () => {
   await Promise.all(databases.map(db => db.close()))
-  await onServer(`DROP DATABASE ${name}`)
+  await server.query(`DROP DATABASE ${name}`)
+  await server.end()
 })
 
 for (const { cause, faulty, mended, tables, mendedTables = tables, ...rest } of CASES) {

@@ -42,19 +42,19 @@ export const SCHEMA_RULES: readonly SchemaRule[] = [
   },
   {
     name: 'integer-32-bits',
-    title: 'An integer column has 64 bits on SQLite; on Postgres INTEGER has 32 and SMALLINT 16, and what is larger is an error.',
+    title: 'An integer column has 64 bits on SQLite; on Postgres INTEGER has 32 and SMALLINT 16, and a larger value fails.',
     mend: 'Declare BIGINT where milliseconds, ids of others or sums may come.',
     fits: hasType(/^(?:integer|int|int4|smallint|int2)$/i)
   },
   {
     name: 'varchar-length',
-    title: 'Postgres holds VARCHAR(n) to its length, and SQLite does not.',
+    title: 'Postgres enforces the length of VARCHAR(n), and SQLite does not.',
     mend: 'Declare TEXT with CHECK (length(x) <= n), which both hold to.',
     fits: hasType(/^(?:character varying|varchar)\s*\(/i)
   },
   {
     name: 'char-padding',
-    title: 'Postgres fills up CHAR(n) with blanks, and SQLite does not.',
+    title: 'Postgres pads CHAR(n) with blanks, and SQLite does not.',
     mend: 'Declare TEXT with CHECK (length(x) = n).',
     fits: hasType(/^(?:character|char|bpchar)\b(?! varying)/i)
   },
@@ -72,7 +72,7 @@ export const SCHEMA_RULES: readonly SchemaRule[] = [
   },
   {
     name: 'zone-ignored',
-    title: 'A TIMESTAMP column ignores the zone of a text on Postgres, and heeds it on SQLite.',
+    title: 'A TIMESTAMP column ignores the time zone of a string on Postgres, and SQLite applies it.',
     mend: 'Declare TIMESTAMPTZ.',
     fits: hasType(/^timestamp(?:\(\d\))? without/i)
   },
@@ -84,13 +84,13 @@ export const SCHEMA_RULES: readonly SchemaRule[] = [
   },
   {
     name: 'uuid-case',
-    title: 'A UUID is kept in lower case on Postgres, and as it was given on SQLite.',
+    title: 'Postgres stores a UUID in lower case, SQLite as it was given.',
     mend: 'Give UUIDs in lower case, as randomUUID() does.',
     fits: hasType(/^uuid$/i)
   },
   {
     name: 'jsonb-form',
-    title: 'JSONB loses blanks, the order of members and doubled ones on Postgres; SQLite keeps the text.',
+    title: 'Postgres drops the blanks, the order of members and doubled members of JSONB; SQLite keeps the text.',
     mend: 'Declare JSON.',
     fits: hasType(/^jsonb$/i)
   }

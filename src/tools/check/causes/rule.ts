@@ -66,6 +66,10 @@ export class Evidence {
     return this.expressions(({ kind, name }) => kind === 'operator' && names.includes(name))
   }
 
+  get comparisons(): Expression[] {
+    return this.operators(...COMPARISONS)
+  }
+
   /** Calls that stand in both texts: what a piece such as sql.now() brings stands in one. */
   calls(...names: string[]): Expression[] {
     const isOfBoth = (name: string) => this.postgres.expressions.some(other => other.kind === 'call' && other.name === name)
