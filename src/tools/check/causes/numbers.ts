@@ -81,7 +81,7 @@ export const NUMBERS: readonly Rule[] = [
   {
     name: 'decimal-literal',
     title:
-      'A literal such as 1.5, or one beyond 64 bits, is a DOUBLE PRECISION on SQLite, and a NUMERIC on Postgres, which is a string in JavaScript.',
+      'A literal such as 1.5, or an integer beyond 64 bits, is DOUBLE PRECISION on SQLite and NUMERIC on Postgres, which is a string in JavaScript.',
     mend: 'Make one operand a double: CAST(age AS DOUBLE PRECISION) * 1.5.',
     find: evidence => signs(evidence.weightOf(evidence.isNumberAndText) - 1, partsOfDiffering(evidence, isDecimal))
   },
