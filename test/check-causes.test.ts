@@ -9,7 +9,7 @@ import { explain, RULES, schemaNotes } from '../src/tools/check/causes.ts'
 import type { DifferenceKind, Finding } from '../src/tools/check/finding.ts'
 import { mergeSchemas, readSchema, type Schema } from '../src/tools/data/schema.ts'
 import { connect } from '../src/tools/servers/connect.ts'
-import { CASES, pageOfCauses, ROWS, renderScript, TABLES } from './support/causes.ts'
+import { CASES, pageOfCauses, ROWS, renderQuery, renderScript, TABLES } from './support/causes.ts'
 import { answersOf, differenceOf } from './support/differences.ts'
 import { textOf } from './support/pages.ts'
 
@@ -127,6 +127,14 @@ describe('explain()', () => {
       assert.equal(explain(findingOf(query, 'rows'))?.name, cause)
     })
   }
+
+  test('takes no piece of the tag for a cause', () => {
+    const texts = renderQuery(
+      "SELECT sql.day(seen) AS day, sql.hour(seen) AS hour, sql.shift(seen, 1, 'days') AS next FROM people WHERE seen < sql.shift(sql.now(), -7, 'days')"
+    )
+    for (const column of ['day', 'hour', 'next', undefined])
+      assert.equal(explain({ ...findingOf('', 'rows', { column }), texts }), undefined)
+  })
 
   test('looks at the column of the table that differs', () => {
     const query = 'UPDATE people SET age = CAST(weight AS INTEGER), email = name || active WHERE id = 1'

@@ -30,11 +30,14 @@ export class Evidence {
   readonly finding: Finding
   readonly query: Query
   readonly postgres: Query
+  readonly #own: readonly Expression[]
 
   constructor(finding: Finding) {
     this.finding = finding
     this.query = readQuery(finding.texts.sqlite, 'sqlite', finding.schema)
     this.postgres = readQuery(finding.texts.postgres, 'postgres', finding.schema)
+    const pieces = this.query.expressions.filter(expression => this.#isPiece(expression))
+    this.#own = this.query.expressions.filter(({ start, end }) => !pieces.some(piece => piece.start <= start && end <= piece.end))
   }
 
   get kind(): DifferenceKind {
@@ -57,13 +60,20 @@ export class Evidence {
     return pattern.test(this.finding.errors?.[dialect]?.message ?? '')
   }
 
-  /** The expressions of both texts that a test holds for. */
+  /** The expressions that a test holds for, without those that a piece such as sql.shift() brings. */
   expressions(isWanted: (expression: Expression) => boolean): Expression[] {
-    return this.query.expressions.filter(isWanted)
+    return this.#own.filter(isWanted)
   }
 
   operators(...names: string[]): Expression[] {
     return this.expressions(({ kind, name }) => kind === 'operator' && names.includes(name))
+  }
+
+  /** True for what sql.day() and its like are on SQLite: strftime(), which the text of Postgres does not have. */
+  #isPiece({ kind, name, operands: [first] }: Expression): boolean {
+    const call = kind === 'case' ? first : kind === 'call' ? { name } : undefined
+    const isOfPieces = call?.name === 'strftime' || call?.name === 'typeof' || call?.name === 'json_each'
+    return isOfPieces && !this.postgres.expressions.some(other => other.kind === 'call' && other.name === call.name)
   }
 
   get comparisons(): Expression[] {
