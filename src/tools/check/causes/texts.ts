@@ -33,7 +33,9 @@ function orderedTexts(evidence: Evidence): Expression[] {
   )
   const compared = postgres.expressions.filter(
     ({ kind, name, operands }) =>
-      kind === 'operator' && ['<', '>', '<=', '>=', 'BETWEEN', 'NOT BETWEEN'].includes(name) && operands.some(isText)
+      kind === 'operator' &&
+      ['<', '>', '<=', '>=', 'BETWEEN', 'NOT BETWEEN'].includes(name) &&
+      (operands.some(isText) || operands.every(({ type }) => type === 'text'))
   )
   const extremes = postgres.expressions.filter(
     ({ kind, name, operands }) => kind === 'call' && (name === 'min' || name === 'max') && operands.some(isText)
@@ -240,6 +242,13 @@ export const TEXTS: readonly Rule[] = [
     title: 'Only SQLite has group_concat(), and string_agg() takes only text on Postgres.',
     mend: "Write string_agg(CAST(hits AS TEXT), ',' ORDER BY id), which both have.",
     find: evidence => (evidence.fails('postgres', 'undefined_function') ? signs(CERTAIN, evidence.calls('group_concat', 'string_agg')) : [])
+  },
+  {
+    name: 'distinct-aggregate',
+    title: 'An aggregate of DISTINCT values takes one argument on SQLite.',
+    mend: "Aggregate a subquery: SELECT string_agg(place, ',' ORDER BY place) FROM (SELECT DISTINCT place FROM visits) AS v.",
+    find: evidence =>
+      evidence.fails('sqlite') && evidence.says('sqlite', /DISTINCT/) ? certain(evidence.calls('string_agg', 'group_concat')) : []
   },
   {
     name: 'aggregate-order',
