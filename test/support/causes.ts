@@ -774,6 +774,14 @@ export const CASES: readonly CauseCase[] = [
     rows: "INSERT INTO codes VALUES (1, 'ab')"
   },
   {
+    cause: 'char-padding',
+    faulty: 'SELECT * FROM codes',
+    mended: 'SELECT * FROM codes',
+    tables: 'CREATE TABLE codes (id INTEGER NOT NULL PRIMARY KEY, code CHAR(5) NOT NULL);',
+    mendedTables: 'CREATE TABLE codes (id INTEGER NOT NULL PRIMARY KEY, code TEXT NOT NULL CHECK (length(code) <= 5));',
+    rows: "INSERT INTO codes VALUES (1, 'ab')"
+  },
+  {
     cause: 'update-from-many',
     faulty: 'UPDATE people SET points = v.hits FROM visits AS v WHERE v.person = people.id RETURNING people.id, people.points',
     mended:

@@ -1,3 +1,4 @@
+import type { Column } from '../../data/schema.ts'
 import { type Expression, isNumber } from '../expressions.ts'
 import { CERTAIN, certain, comparedOf, type Evidence, LIKELY, POSSIBLE, type Rule, type Sign, signs, some } from './rule.ts'
 
@@ -42,6 +43,10 @@ function orderedTexts(evidence: Evidence): Expression[] {
   )
   const others = [...compared, ...extremes].filter(expression => !hasCollate(expression))
   return [...keys, ...others.flatMap(expression => evidence.counterpart(expression) ?? [])]
+}
+
+function isChar(column: Column | undefined): boolean {
+  return column !== undefined && /^(?:character|char|bpchar)\b(?! varying)/i.test(column.typeName)
 }
 
 const TEXT_FUNCTIONS =
@@ -268,12 +273,10 @@ export const TEXTS: readonly Rule[] = [
     mend: 'Declare the column TEXT with CHECK (length(code) <= 5).',
     *find(evidence) {
       if (!evidence.isOfRows) return
-      const isChar = ({ column }: Expression) => column !== undefined && /^(?:character|char|bpchar)\b(?! varying)/i.test(column.typeName)
       const isPadded = evidence.values((a, b) => typeof a === 'string' && typeof b === 'string' && a !== b && a.trimEnd() === b.trimEnd())
-      const columns = evidence.expressions(isChar)
-      if (isPadded)
-        yield* signs(CERTAIN, columns.length > 0 ? columns : evidence.columns.some(column => isChar({ column } as Expression)) ? [0] : [])
-      else if (!evidence.isOfOtherValues) yield* signs(LIKELY - 1, columns)
+      const places: (Expression | number)[] = evidence.expressions(({ column }) => isChar(column))
+      if (places.length === 0 && evidence.columns.some(isChar)) places.push(...evidence.wordsAt('*'))
+      yield* signs(isPadded ? CERTAIN : evidence.isOfOtherValues ? 0 : LIKELY - 1, places)
     }
   },
   {

@@ -198,9 +198,7 @@ export const WRITES: readonly Rule[] = [
       evidence.fails('postgres', 'invalid_text_representation') && !evidence.fails('sqlite')
         ? signs(
             LIKELY + 2,
-            evidence.query.assignments
-              .filter(({ column, value }) => isInteger(column as unknown as Expression) && !isInteger(value))
-              .map(({ value }) => value)
+            evidence.query.assignments.filter(({ column, value }) => isInteger(column) && !isInteger(value)).map(({ value }) => value)
           )
         : []
   }
