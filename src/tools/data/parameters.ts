@@ -32,11 +32,17 @@ export function generateParameters(
   const random = new Random(seed)
   const decks = plans.map(plan => new Deck(candidatesFor(plan, rows, schema, literals, random), random))
   // Values of one row belong together: WHERE id = :id AND author = :author; INSERT.
-  const fromRows = [rowParameters(plans, fresh, random), rowParameters(plans, rows, random)]
+  const ofFresh = rowParameters(plans, fresh, random)
+  const ofRows = rowParameters(plans, rows, random)
   return Array.from({ length: count }, (_, i) => {
-    const set = Object.fromEntries(plans.map((plan, p) => [plan.name, decks[p]?.deal() ?? null]))
-    const known = fromRows[i % 3] ?? []
-    return known.length > 0 ? { ...set, ...random.pick(known) } : set
+    const dealt = Object.fromEntries(plans.map((plan, p) => [plan.name, decks[p]?.deal() ?? null]))
+    const known = [ofFresh, ofRows, [], ofRows, ofFresh][i % 5] as ParameterSet[]
+    if (known.length === 0) return dealt
+    const set: Record<string, DataValue> = { ...dealt, ...random.pick(known) }
+    // One that leaves the row shows what the others hide.
+    const { name } = random.pick(plans)
+    if (i % 5 > 2) set[name] = dealt[name] ?? null
+    return set
   })
 }
 
@@ -45,7 +51,7 @@ const COUNTS = [0, 1, 2, 5, 1000]
 function candidatesFor(plan: ParameterPlan, rows: DataRows, schema: Schema, literals: Literals, random: Random): DataValue[] {
   if (plan.isCount) return COUNTS
   const ofRows = random.shuffle(valuesOfRows(plan, rows, schema)).slice(0, 12)
-  const general = valuesFor({ type: plan.type, typeName: plan.type }, literals)
+  const general = [...valuesFor({ type: plan.type, typeName: plan.type }, literals), ...(plan.type === 'text' ? overlong(schema) : [])]
   // Half of the rows, so that conditions hold, and half of the edges.
   const values = [...ofRows, ...random.shuffle(general).slice(0, Math.max(6, ofRows.length))]
   if (plan.isList) {
@@ -53,6 +59,12 @@ function candidatesFor(plan: ParameterPlan, rows: DataRows, schema: Schema, lite
     return [[], known.slice(0, 1), known.slice(0, 3), known, random.shuffle(known).slice(0, 5)]
   }
   return plan.isNullable ? [...values, null, null] : values
+}
+
+/** A text for each limit of a VARCHAR or CHAR, and one that is longer. */
+function overlong({ tables }: Schema): string[] {
+  const limits = tables.flatMap(({ columns }) => columns.map(({ typeName }) => Number(/^character.*\((\d+)\)/.exec(typeName)?.[1])))
+  return [...new Set(limits)].filter(limit => limit < 1000).flatMap(limit => ['x'.repeat(limit), 'x'.repeat(limit + 1)])
 }
 
 /** Values of columns of the parameter's type; of those whose name is alike alone, where there are any. */
