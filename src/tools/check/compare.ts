@@ -10,7 +10,7 @@ export type Answers = Readonly<Record<Dialect, readonly Answer[]>>
 export type Comparison =
   | { readonly status: 'same' }
   /** A database gave two answers for the same rows. */
-  | { readonly status: 'undetermined'; readonly dialect: Dialect; readonly kind: DifferenceKind }
+  | { readonly status: 'undetermined'; readonly dialect: Dialect; readonly kind: DifferenceKind; readonly column?: string | undefined }
   | Difference
 
 export interface Difference {
@@ -27,14 +27,23 @@ const SAME: Comparison = { status: 'same' }
 
 /** @param isOrdered whether the query asks for the order of its rows */
 export function compareAnswers({ sqlite, postgres }: Answers, isOrdered: boolean): Comparison {
+  // Whatever the order, one of them fails.
+  if (sqlite.every(({ kind }) => kind !== 'error') === postgres.every(({ kind }) => kind === 'error') && areAlike(sqlite) && areAlike(postgres)) {
+    return { status: 'different', kind: 'error' }
+  }
   for (const [dialect, answers] of Object.entries({ sqlite, postgres }) as [Dialect, readonly Answer[]][]) {
     const [first, second = first] = answers as [Answer]
     const between = differenceOf(first, second)
-    if (between !== undefined) return { status: 'undetermined', dialect, kind: between.kind }
+    if (between !== undefined) return { status: 'undetermined', dialect, kind: between.kind, column: between.column }
   }
   const between = differenceOf(sqlite[0] as Answer, postgres[0] as Answer)
   if (between !== undefined) return between
   return isOrdered && isInverted(sqlite.map(keysOf), postgres.map(keysOf)) ? { status: 'different', kind: 'order' } : SAME
+}
+
+/** True if all fail, or none. */
+function areAlike(answers: readonly Answer[]): boolean {
+  return new Set(answers.map(({ kind }) => kind === 'error')).size === 1
 }
 
 function keysOf(answer: Answer): readonly string[] {

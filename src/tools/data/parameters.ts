@@ -32,8 +32,8 @@ export function generateParameters(
   const random = new Random(seed)
   const decks = plans.map(plan => new Deck(candidatesFor(plan, rows, schema, literals, random), random))
   // Values of one row belong together: WHERE id = :id AND author = :author; INSERT.
-  const ofFresh = rowParameters(plans, fresh, random)
-  const ofRows = rowParameters(plans, rows, random)
+  const ofFresh = rowParameters(plans, fresh, schema, random)
+  const ofRows = rowParameters(plans, rows, schema, random)
   return Array.from({ length: count }, (_, i) => {
     const dealt = Object.fromEntries(plans.map((plan, p) => [plan.name, decks[p]?.deal() ?? null]))
     const known = [ofFresh, ofRows, [], ofRows, ofFresh][i % 5] as ParameterSet[]
@@ -70,7 +70,7 @@ function overlong({ tables }: Schema): string[] {
 /** Values of columns of the parameter's type; of those whose name is alike alone, where there are any. */
 function valuesOfRows({ name, type }: ParameterPlan, rows: DataRows, { tables }: Schema): DataValue[] {
   const found = tables.flatMap(table =>
-    table.columns.filter(column => column.type === type || (isInteger(column.type) && isInteger(type))).map(column => ({ table, column }))
+    table.columns.filter(column => isAlike(column.type, type)).map(column => ({ table, column }))
   )
   const alike = found.filter(({ column }) => simple(column.name) === simple(name))
   const chosen = alike.length > 0 ? alike : found
@@ -88,18 +88,23 @@ function simple(name: string): string {
   return name.replaceAll('_', '').toLowerCase()
 }
 
-/** For each row of a table, the parameters that are named like its columns. */
-function rowParameters(plans: readonly ParameterPlan[], rows: DataRows, random: Random): ParameterSet[] {
+/** For each row of a table, the parameters that are named like its columns, and of their types. */
+function rowParameters(plans: readonly ParameterPlan[], rows: DataRows, { tables }: Schema, random: Random): ParameterSet[] {
   const sets: ParameterSet[] = []
-  for (const tableRows of rows.values()) {
-    for (const row of random.shuffle(tableRows).slice(0, 8)) {
-      const entries = plans.flatMap(({ name, isList, isCount }) => {
-        const column = Object.keys(row).find(column => simple(column) === simple(name))
-        const value = column === undefined ? undefined : row[column]
-        return isList || isCount || value === undefined || value === null ? [] : [[name, value] as const]
-      })
+  for (const { name: table, columns } of tables) {
+    const pairs = plans.flatMap(({ name, type, isList, isCount }) => {
+      const column = columns.find(column => simple(column.name) === simple(name))
+      return isList || isCount || column === undefined || !isAlike(column.type, type) ? [] : [{ name, column: column.name }]
+    })
+    if (pairs.length === 0) continue
+    for (const row of random.shuffle(rows.get(table) ?? []).slice(0, 8)) {
+      const entries = pairs.map(({ name, column }) => [name, row[column] ?? null] as const).filter(([, value]) => value !== null)
       if (entries.length > 0) sets.push(Object.fromEntries(entries))
     }
   }
   return sets
+}
+
+function isAlike(one: TypeWord | undefined, other: TypeWord | undefined): boolean {
+  return one === other || (isInteger(one) && isInteger(other))
 }
