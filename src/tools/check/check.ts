@@ -73,10 +73,10 @@ export async function checkSubjects(
 }
 
 /** Without duolect's own tables, where no query and no foreign key names them. */
-function withoutOwnTables({ tables }: Schema, subjects: readonly Subject[]): Schema {
+function withoutOwnTables({ tables, ...rest }: Schema, subjects: readonly Subject[]): Schema {
   const isNamed = (name: string) =>
     subjects.some(({ words }) => words.has(name)) || tables.some(({ foreignKeys }) => foreignKeys.some(({ table }) => table === name))
-  return { tables: tables.filter(({ name }) => !['kvs', 'users'].includes(name) || isNamed(name)) }
+  return { ...rest, tables: tables.filter(({ name }) => !['kvs', 'users'].includes(name) || isNamed(name)) }
 }
 
 /** What is known of a query while it runs. */
@@ -106,20 +106,23 @@ async function checkChunk(
   const filled = new Set<string>()
   const results = new Map<Subject, Result>()
   const runSet = async (plan: SetPlan, wanted: readonly Progress[]) => {
-    await withRows(
+    const T0=Date.now();await withRows(
       replicas,
       schema,
       generator,
       plan,
       async loaded => {
         for (const [name, rows] of loaded.rows) if (rows.length > 0) filled.add(name)
+        Object.assign(globalThis,{tFill:((globalThis as any).tFill??0)+Date.now()-T0});
         for (const one of wanted) await runOnSet(one, replicas, schema, loaded, `${seed} ${one.subject.query.name} ${plan.name}`)
       },
       ({ table, message }) => refusals.set(table, message)
     )
+    Object.assign(globalThis,{tLoad:((globalThis as any).tLoad??0)+Date.now()-T0});
     for (const one of wanted) {
       if (one.found === undefined) continue
-      const result = await resultOfDifference(one, replicas, schema)
+      const T1=Date.now();const result = await resultOfDifference(one, replicas, schema)
+      Object.assign(globalThis,{tShrink:((globalThis as any).tShrink??0)+Date.now()-T1})
       // What does not come again, and reads no clock, is chance.
       if (result === undefined) one.found = undefined
       else results.set(one.subject, result)
@@ -206,7 +209,7 @@ function parametersOf(subject: Subject, loaded: LoadedSet, schema: Schema, seed:
 async function resultOfDifference(progress: Progress, replicas: readonly Replica[], schema: Schema): Promise<Result | undefined> {
   const { subject, found, runs } = progress
   if (found === undefined) return undefined
-  const shrunk = await shrink(replicas, schema, subject, found.example, found.comparison)
+  const shrunk = await shrink(replicas, schema, subject, found.example)
   if (shrunk === undefined) return subject.usesClock ? undefined : resultOfChance(progress)
   const { comparison } = shrunk.trial
   if (comparison.status === 'same') return undefined

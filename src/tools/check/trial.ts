@@ -7,7 +7,7 @@ import type { DataRows } from '../data/rows.ts'
 import type { Schema } from '../data/schema.ts'
 import type { Side } from '../lab/lab.ts'
 import { type Answers, type Comparison, compareAnswers } from './compare.ts'
-import { runQuery } from './run.ts'
+import { runAlone } from './run.ts'
 import type { Subject } from './subject.ts'
 
 /** A database that holds the rows in one of the orders. */
@@ -44,8 +44,7 @@ export async function tryExample(
 ): Promise<Trial | undefined> {
   try {
     return await withGivenRows(replicas, schema, rows, async handles => {
-      const all = await Promise.all(handles.map(handle => runQuery(handle, subject, [parameters], rows, schema)))
-      const answers = answersOf(replicas, all.map(([answer]) => answer as NonNullable<typeof answer>))
+      const answers = answersOf(replicas, await Promise.all(handles.map(handle => runAlone(handle, subject, parameters, rows, schema))))
       return { comparison: judge(answers, subject, parameters), answers }
     })
   } catch {

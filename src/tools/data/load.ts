@@ -1,6 +1,8 @@
 /** Puts generated rows into the databases, the same into each. */
+import type { Dialect } from '../../adapter.ts'
 import type { Handle, Transaction } from '../../handle.ts'
 import { type Sql, sql } from '../../sql.ts'
+import { attempt } from './attempt.ts'
 import type { DataRow, DataRows, RowGenerator, SetPlan } from './rows.ts'
 import type { Column, Schema, Table } from './schema.ts'
 import type { DataValue } from './values.ts'
@@ -72,11 +74,12 @@ export function withGivenRows<T>(
 ): Promise<T> {
   return inTransactions(stores, async handles => {
     const load = async (handle: Transaction, { isReversed }: Store) => {
-      for (const table of schema.tables) {
+      const filled = schema.tables.filter(({ name, dialects }) => dialects.includes(handle.dialect) && (rows.get(name)?.length ?? 0) > 0)
+      const statements = filled.map(table => {
         const own = rows.get(table.name) ?? []
-        if (table.dialects.includes(handle.dialect)) await insert(handle, table, isReversed === true ? own.toReversed() : own)
-      }
-      await setSequences(handle, schema, rows)
+        return insertion(handle.dialect, table, isReversed === true ? own.toReversed() : own)
+      })
+      await Promise.all([handle.batch(statements), setSequences(handle, schema, rows)])
     }
     await Promise.all(handles.map((handle, i) => load(handle, stores[i] as Store)))
     return use(handles)
@@ -144,8 +147,10 @@ async function fillTable(
     const row = generator.row(table, generated, others, plan)
     if (row !== undefined) generated.push(row)
   }
-  // All at once where that goes.
+  // All at once where that goes, or all that the database in this process accepts.
   if (generated.length === 0 || (await insertAll(handles, table, generated)) === undefined) return generated
+  const likely = await acceptedInProcess(handles, table, generator, plan, others)
+  if (likely.length > 0 && (await insertAll(handles, table, likely)) === undefined) return likely
   const accepted: DataRow[] = []
   let refusal: unknown
   for (let i = 0; i < plan.size * TRIES && accepted.length < plan.size; i++) {
@@ -155,6 +160,26 @@ async function fillTable(
     else if (row !== undefined) accepted.push(row)
   }
   if (accepted.length === 0 && refusal !== undefined && plan.nulls < 1) onRefused(new RefusedTable(table.name, refusal))
+  return accepted
+}
+
+/** Finds rows that SQLite accepts, where a try costs no round trip. */
+async function acceptedInProcess(
+  handles: readonly Transaction[],
+  table: Table,
+  generator: RowGenerator,
+  plan: SetPlan,
+  others: DataRows
+): Promise<DataRow[]> {
+  const accepted: DataRow[] = []
+  const inProcess = handles.find(({ dialect }) => dialect === 'sqlite')
+  if (inProcess === undefined || handles.length === 1) return accepted
+  await attempt(inProcess, async tx => {
+    for (let i = 0; i < plan.size * TRIES && accepted.length < plan.size; i++) {
+      const row = generator.row(table, accepted, others, plan)
+      if (row !== undefined && (await insertAll([tx], table, [row])) === undefined) accepted.push(row)
+    }
+  })
   return accepted
 }
 
@@ -175,20 +200,20 @@ async function insertAll(handles: readonly Transaction[], table: Table, rows: re
 }
 
 async function insert(handle: Handle, table: Table, rows: readonly DataRow[]): Promise<void> {
-  if (rows.length === 0) return
+  if (rows.length > 0) await handle.run(insertion(handle.dialect, table, rows))
+}
+
+function insertion(dialect: Dialect, table: Table, rows: readonly DataRow[]): Sql {
   const columns = table.columns.filter(({ isComputed }) => !isComputed)
   const names = sql.list(columns.map(({ name }) => sql.id(name)))
   const target = sql.id(table.name)
-  if (handle.dialect === 'sqlite') {
+  if (dialect === 'sqlite') {
     const values = rows.map(row => sql`(${sql.list(columns.map(column => toSqlite(column, row[column.name] ?? null)))})`)
-    await handle.run(sql`INSERT INTO ${target} (${names}) VALUES ${sql.list(values)}`)
-    return
+    return sql`INSERT INTO ${target} (${names}) VALUES ${sql.list(values)}`
   }
   const documents = rows.map(row => Object.fromEntries(columns.map(({ name }) => [name, toJson(row[name] ?? null)])))
   const overriding = columns.some(({ sequence }) => sequence) ? sql`OVERRIDING SYSTEM VALUE` : sql``
-  await handle.run(
-    sql`INSERT INTO ${target} (${names}) ${overriding} SELECT ${names} FROM json_populate_recordset(NULL::${target}, ${JSON.stringify(documents)}::JSON)`
-  )
+  return sql`INSERT INTO ${target} (${names}) ${overriding} SELECT ${names} FROM json_populate_recordset(NULL::${target}, ${JSON.stringify(documents)}::JSON)`
 }
 
 /** How many ids behind the largest one were given to rows that are gone. */
@@ -199,18 +224,25 @@ const GONE = 2
  * this is done again before each statement that may take from it. SQLite gives an id again without AUTOINCREMENT.
  */
 export async function setSequences(handle: Handle, { tables }: Schema, rows: DataRows): Promise<void> {
-  for (const table of tables) {
+  const sequences = tables.flatMap(table => {
     const column = table.columns.find(({ sequence }) => sequence !== undefined)
-    if (column === undefined || !table.dialects.includes(handle.dialect)) continue
+    if (column === undefined || !table.dialects.includes(handle.dialect)) return []
     const own = rows.get(table.name) ?? []
     const last = own.length === 0 ? 0 : Math.max(0, ...own.map(row => Number(row[column.name]))) + GONE
-    if (handle.dialect === 'postgres') {
-      const values = { sequence: column.sequence, last: Math.max(last, 1), isCalled: last > 0 }
-      await handle.all('SELECT setval(:sequence::regclass, :last::BIGINT, :isCalled)', values)
-    } else if (last > 0 && (await handle.all("SELECT 1 AS found FROM sqlite_master WHERE name = 'sqlite_sequence'")).length > 0) {
-      await handle.run('UPDATE sqlite_sequence SET seq = :last WHERE name = :table', { last, table: table.name })
-    }
+    return [{ table: table.name, sequence: column.sequence, last }]
+  })
+  if (sequences.length === 0) return
+  if (handle.dialect === 'postgres') {
+    const calls = sequences.map(
+      ({ sequence, last }, i) =>
+        sql`setval(${sequence}::regclass, ${Math.max(last, 1)}::BIGINT, ${last > 0}::BOOLEAN) AS ${sql.id(`sequence_${i}`)}`
+    )
+    await handle.all(sql`SELECT ${sql.list(calls)}`)
+    return
   }
+  // The table is there once one has AUTOINCREMENT.
+  const found = await handle.all("SELECT 1 AS found FROM sqlite_master WHERE name = 'sqlite_sequence'")
+  if (found.length > 0) await handle.batch(sequences.map(({ table, last }) => sql`UPDATE sqlite_sequence SET seq = ${last} WHERE name = ${table}`))
 }
 
 function toSqlite({ type }: Column, value: DataValue): DataValue | Sql {

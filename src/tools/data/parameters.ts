@@ -3,7 +3,7 @@ import type { TypeWord } from '../../files/types.ts'
 import type { Literals } from './literals.ts'
 import { Deck, Random } from './random.ts'
 import type { DataRows } from './rows.ts'
-import type { Schema } from './schema.ts'
+import type { Column, Schema } from './schema.ts'
 import { type DataValue, valuesFor } from './values.ts'
 
 /** A parameter to be given values. */
@@ -50,33 +50,32 @@ const COUNTS = [0, 1, 2, 5, 1000]
 
 function candidatesFor(plan: ParameterPlan, rows: DataRows, schema: Schema, literals: Literals, random: Random): DataValue[] {
   if (plan.isCount) return COUNTS
-  const ofRows = random.shuffle(valuesOfRows(plan, rows, schema)).slice(0, 12)
-  const general = [...valuesFor({ type: plan.type, typeName: plan.type }, literals), ...(plan.type === 'text' ? overlong(schema) : [])]
+  const columns = columnsAlike(plan, schema)
+  const ofRows = columns.flatMap(({ table, column }) => (rows.get(table) ?? []).map(row => row[column.name] ?? null))
+  const known = random.shuffle(ofRows.filter(value => value !== null)).slice(0, 12)
+  const general = valuesFor({ type: plan.type, typeName: plan.type }, literals)
   // Half of the rows, so that conditions hold, and half of the edges.
-  const values = [...ofRows, ...random.shuffle(general).slice(0, Math.max(6, ofRows.length))]
+  const values = [...known, ...random.shuffle(general).slice(0, Math.max(6, known.length)), ...overlong(columns.map(({ column }) => column))]
   if (plan.isList) {
-    const known = values.filter(value => value !== null)
-    return [[], known.slice(0, 1), known.slice(0, 3), known, random.shuffle(known).slice(0, 5)]
+    const given = values.filter(value => value !== null)
+    return [[], given.slice(0, 1), given.slice(0, 3), given, random.shuffle(given).slice(0, 5)]
   }
   return plan.isNullable ? [...values, null, null] : values
 }
 
 /** A text for each limit of a VARCHAR or CHAR, and one that is longer. */
-function overlong({ tables }: Schema): string[] {
-  const limits = tables.flatMap(({ columns }) => columns.map(({ typeName }) => Number(/^character.*\((\d+)\)/.exec(typeName)?.[1])))
+function overlong(columns: readonly Column[]): string[] {
+  const limits = columns.map(({ typeName }) => Number(/^character.*\((\d+)\)/.exec(typeName)?.[1]))
   return [...new Set(limits)].filter(limit => limit < 1000).flatMap(limit => ['x'.repeat(limit), 'x'.repeat(limit + 1)])
 }
 
-/** Values of columns of the parameter's type; of those whose name is alike alone, where there are any. */
-function valuesOfRows({ name, type }: ParameterPlan, rows: DataRows, { tables }: Schema): DataValue[] {
+/** The columns of a parameter's type; those whose name is alike alone, where there are any. */
+function columnsAlike({ name, type }: ParameterPlan, { tables }: Schema): { table: string; column: Column }[] {
   const found = tables.flatMap(table =>
-    table.columns.filter(column => isAlike(column.type, type)).map(column => ({ table, column }))
+    table.columns.filter(column => isAlike(column.type, type)).map(column => ({ table: table.name, column }))
   )
   const alike = found.filter(({ column }) => simple(column.name) === simple(name))
-  const chosen = alike.length > 0 ? alike : found
-  return chosen
-    .flatMap(({ table, column }) => (rows.get(table.name) ?? []).map(row => row[column.name] ?? null))
-    .filter(value => value !== null)
+  return alike.length > 0 ? alike : found
 }
 
 function isInteger(type: TypeWord | undefined): boolean {
