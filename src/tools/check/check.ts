@@ -4,9 +4,9 @@ import type { QuerySql } from '../../files/module.ts'
 import { findAllowedValues } from '../data/allowed.ts'
 import { mergeLiterals } from '../data/literals.ts'
 import { type LoadedSet, withRows } from '../data/load.ts'
-import { generateParameters, type ParameterSet } from '../data/parameters.ts'
-import { RowGenerator, type SetPlan } from '../data/rows.ts'
+import { ParameterGenerator, type ParameterSet } from '../data/parameters.ts'
 import { Random } from '../data/random.ts'
+import { RowGenerator, type SetPlan } from '../data/rows.ts'
 import type { Column, Schema } from '../data/schema.ts'
 import { offsetInFile, textOf, type Variant } from '../generate/typed.ts'
 import type { Side } from '../lab/lab.ts'
@@ -82,6 +82,7 @@ function withoutOwnTables({ tables, ...rest }: Schema, subjects: readonly Subjec
 /** What is known of a query while it runs. */
 interface Progress {
   readonly subject: Subject
+  readonly parameters: ParameterGenerator
   runs: number
   /** True if a run gave or changed a row. */
   hasRows: boolean
@@ -100,29 +101,38 @@ async function checkChunk(
   const literalsOf = literalsFor(subjects)
   const generator = new RowGenerator(literalsOf, seed, await findAllowedValues(sides, schema, literalsOf))
   const progress = subjects.map(
-    (subject): Progress => ({ subject, runs: 0, hasRows: false, found: undefined, lastError: undefined })
+    (subject): Progress => ({
+      subject,
+      parameters: new ParameterGenerator(subject.parameters, schema, subject.literals, `${seed} ${subject.query.name}`),
+      runs: 0,
+      hasRows: false,
+      found: undefined,
+      lastError: undefined
+    })
   )
   const refusals = new Map<string, string>()
   const filled = new Set<string>()
   const results = new Map<Subject, Result>()
   const runSet = async (plan: SetPlan, wanted: readonly Progress[]) => {
-    const T0=Date.now();await withRows(
+    const T0 = Date.now()
+    await withRows(
       replicas,
       schema,
       generator,
       plan,
       async loaded => {
         for (const [name, rows] of loaded.rows) if (rows.length > 0) filled.add(name)
-        Object.assign(globalThis,{tFill:((globalThis as any).tFill??0)+Date.now()-T0});
-        for (const one of wanted) await runOnSet(one, replicas, schema, loaded, `${seed} ${one.subject.query.name} ${plan.name}`)
+        Object.assign(globalThis, { tFill: ((globalThis as any).tFill ?? 0) + Date.now() - T0 })
+        for (const one of wanted) await runOnSet(one, replicas, schema, loaded)
       },
       ({ table, message }) => refusals.set(table, message)
     )
-    Object.assign(globalThis,{tLoad:((globalThis as any).tLoad??0)+Date.now()-T0});
+    Object.assign(globalThis, { tLoad: ((globalThis as any).tLoad ?? 0) + Date.now() - T0 })
     for (const one of wanted) {
       if (one.found === undefined) continue
-      const T1=Date.now();const result = await resultOfDifference(one, replicas, schema)
-      Object.assign(globalThis,{tShrink:((globalThis as any).tShrink??0)+Date.now()-T1})
+      const T1 = Date.now()
+      const result = await resultOfDifference(one, replicas, schema)
+      Object.assign(globalThis, { tShrink: ((globalThis as any).tShrink ?? 0) + Date.now() - T1 })
       // What does not come again, and reads no clock, is chance.
       if (result === undefined) one.found = undefined
       else results.set(one.subject, result)
@@ -169,10 +179,10 @@ export function planRuns({ tables }: Schema, mixed: number, seed: string): SetPl
 
 // Running ---------------------------------------------------------------------------------------------------------
 
-async function runOnSet(progress: Progress, replicas: readonly Replica[], schema: Schema, loaded: LoadedSet, seed: string): Promise<void> {
+async function runOnSet(progress: Progress, replicas: readonly Replica[], schema: Schema, loaded: LoadedSet): Promise<void> {
   const { subject } = progress
   if (progress.found !== undefined) return
-  const runs = parametersOf(subject, loaded, schema, seed)
+  const runs = parametersOf(progress, loaded)
   const all = await Promise.all(loaded.handles.map(handle => runQuery(handle, subject, runs, loaded.rows, schema)))
   progress.runs += runs.length
   for (const [i, parameters] of runs.entries()) {
@@ -182,7 +192,8 @@ async function runOnSet(progress: Progress, replicas: readonly Replica[], schema
     )
     for (const answer of [...answers.sqlite, ...answers.postgres]) {
       if (answer.kind === 'error') progress.lastError = answer.message
-      else if (answer.kind === 'rows' ? answer.rows.length > 0 : answer.changes > 0 || subject.query.call === 'exec') progress.hasRows = true
+      else if (answer.kind === 'rows' ? answer.rows.length > 0 : answer.changes > 0 || subject.query.call === 'exec')
+        progress.hasRows = true
     }
     const comparison = judge(answers, subject, parameters)
     if (comparison.status === 'same') continue
@@ -192,10 +203,10 @@ async function runOnSet(progress: Progress, replicas: readonly Replica[], schema
 }
 
 /** The parameters of each run: those of every combination of the optional lines. */
-function parametersOf(subject: Subject, loaded: LoadedSet, schema: Schema, seed: string): ParameterSet[] {
-  const { parameters, query, variants, literals, untyped } = subject
-  const count = Math.min(12, 5 + parameters.length)
-  const sets = generateParameters(parameters, loaded, schema, literals, count, seed)
+function parametersOf({ subject, parameters }: Progress, loaded: LoadedSet): ParameterSet[] {
+  const { query, variants, untyped } = subject
+  const isEmpty = [...loaded.rows.values()].every(rows => rows.length === 0)
+  const sets = parameters.sets(loaded, isEmpty ? 3 : Math.min(12, 6 + 2 * query.parameters.length))
   const optional = query.parameters.filter(({ isOptional }) => isOptional).map(({ name }) => name)
   const fit = (values: ParameterSet, variant: Variant) =>
     Object.fromEntries(Object.entries(values).filter(([name]) => variant.has(name) || !optional.includes(name)))
@@ -259,7 +270,10 @@ function placeOf(subject: Subject, example: Example, cause: Cause | undefined): 
   return offset === undefined ? undefined : { file: sql.file, offset }
 }
 
-function resultWithoutDifference({ subject, runs, hasRows, lastError }: Progress, emptyTables: readonly (readonly [string, string])[]): Result {
+function resultWithoutDifference(
+  { subject, runs, hasRows, lastError }: Progress,
+  emptyTables: readonly (readonly [string, string])[]
+): Result {
   const { query, words, refusals } = subject
   const empty = emptyTables.find(([table]) => words.has(table.toLowerCase()))
   if (empty !== undefined) return { subject, verdict: 'vacuous', runs, problem: empty[1] }

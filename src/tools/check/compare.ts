@@ -28,7 +28,11 @@ const SAME: Comparison = { status: 'same' }
 /** @param isOrdered whether the query asks for the order of its rows */
 export function compareAnswers({ sqlite, postgres }: Answers, isOrdered: boolean): Comparison {
   // Whatever the order, one of them fails.
-  if (sqlite.every(({ kind }) => kind !== 'error') === postgres.every(({ kind }) => kind === 'error') && areAlike(sqlite) && areAlike(postgres)) {
+  if (
+    sqlite.every(({ kind }) => kind !== 'error') === postgres.every(({ kind }) => kind === 'error') &&
+    areAlike(sqlite) &&
+    areAlike(postgres)
+  ) {
     return { status: 'different', kind: 'error' }
   }
   for (const [dialect, answers] of Object.entries({ sqlite, postgres }) as [Dialect, readonly Answer[]][]) {
@@ -109,7 +113,8 @@ function nearestPair(sqlite: readonly Row[], postgres: readonly Row[]): Pick<Dif
       const differing = names.filter(name => keyOfValue(a[name]) !== keyOfValue(b[name]))
       const [column] = differing
       const common = names.length - differing.length
-      if (column !== undefined && common > (best?.common ?? -1)) best = { common, column, values: { sqlite: a[column], postgres: b[column] } }
+      if (column !== undefined && common > (best?.common ?? -1))
+        best = { common, column, values: { sqlite: a[column], postgres: b[column] } }
     }
   }
   // Of rows that have nothing in common, other ones were found.
@@ -122,7 +127,8 @@ function isInverted(sqlite: readonly (readonly string[])[], postgres: readonly (
   const places = (answers: readonly (readonly string[])[]) => answers.map(keys => new Map(keys.map((key, i) => [key, i])))
   const [ofSqlite, ofPostgres] = [places(sqlite), places(postgres)]
   const keys = [...new Set(sqlite[0])].filter((key, _, all) => all.length > 1 && sqlite[0]?.indexOf(key) === sqlite[0]?.lastIndexOf(key))
-  const isBefore = (all: readonly Map<string, number>[], a: string, b: string) => all.every(of => (of.get(a) as number) < (of.get(b) as number))
+  const isBefore = (all: readonly Map<string, number>[], a: string, b: string) =>
+    all.every(of => (of.get(a) as number) < (of.get(b) as number))
   return keys.some((a, i) =>
     keys.slice(i + 1).some(b => {
       return (isBefore(ofSqlite, a, b) && isBefore(ofPostgres, b, a)) || (isBefore(ofSqlite, b, a) && isBefore(ofPostgres, a, b))

@@ -16,12 +16,7 @@ export interface Shrunk {
 }
 
 /** Returns the smallest example that was found; undefined when the difference does not come again. */
-export async function shrink(
-  replicas: readonly Replica[],
-  schema: Schema,
-  subject: Subject,
-  found: Example
-): Promise<Shrunk | undefined> {
+export async function shrink(replicas: readonly Replica[], schema: Schema, subject: Subject, found: Example): Promise<Shrunk | undefined> {
   const shrinker = new Shrinker(replicas, schema, subject, found)
   return shrinker.run()
 }
@@ -83,7 +78,13 @@ class Shrinker {
         const rows = this.#rowsOf(table.name)
         const [first] = rows.filter(row => columns.every(name => row[name] !== null))
         if (first === undefined) continue
-        const set = (values: DataRow) => this.#accepts(this.#withRows(table.name, rows.map(row => ({ ...row, ...values }))))
+        const set = (values: DataRow) =>
+          this.#accepts(
+            this.#withRows(
+              table.name,
+              rows.map(row => ({ ...row, ...values }))
+            )
+          )
         const nullable = columns.filter(name => table.columns.find(column => column.name === name)?.isNotNull === false)
         if (nullable.length > 0 && (await set(Object.fromEntries(nullable.map(name => [name, null]))))) continue
         if (rows.length > 1) await set(Object.fromEntries(columns.map(name => [name, first[name] ?? null])))

@@ -88,16 +88,18 @@ export async function prepareSubject(query: ModuleQuery, sides: readonly Side[],
 
 function columnsOf(query: ModuleQuery, descriptions: { readonly [D in Dialect]?: Description }): TypedColumn[] {
   const { sqlite, postgres } = descriptions
-  return (postgres ?? sqlite)?.columns.map(({ name }) => {
-    const described: { [D in Dialect]?: DescribedColumn } = {}
-    for (const [dialect, { columns }] of Object.entries(descriptions)) {
-      const column = columns.find(column => column.name === name)
-      if (column !== undefined) described[dialect as Dialect] = column
-    }
-    const declared = query.columns.find(column => column.name === name)?.type
-    const type = described.postgres?.type ?? declared ?? described.sqlite?.type
-    return { name, type, described, isPlain: described.sqlite?.isPlain ?? false, isNotNull: false }
-  }) ?? []
+  return (
+    (postgres ?? sqlite)?.columns.map(({ name }) => {
+      const described: { [D in Dialect]?: DescribedColumn } = {}
+      for (const [dialect, { columns }] of Object.entries(descriptions)) {
+        const column = columns.find(column => column.name === name)
+        if (column !== undefined) described[dialect as Dialect] = column
+      }
+      const declared = query.columns.find(column => column.name === name)?.type
+      const type = described.postgres?.type ?? declared ?? described.sqlite?.type
+      return { name, type, described, isPlain: described.sqlite?.isPlain ?? false, isNotNull: false }
+    }) ?? []
+  )
 }
 
 /** The type of a column that is named like a parameter, where Postgres describes nothing. */
@@ -130,7 +132,13 @@ function wordsOf(texts: readonly string[]): Set<string> {
   const words = new Set<string>()
   for (const text of texts) {
     for (const { kind, start, end } of tokens(text, 'postgres')) {
-      if (kind === 'word' || kind === 'name') words.add(text.slice(start, end).replace(/^"(.*)"$/, '$1').toLowerCase())
+      if (kind === 'word' || kind === 'name')
+        words.add(
+          text
+            .slice(start, end)
+            .replace(/^"(.*)"$/, '$1')
+            .toLowerCase()
+        )
     }
   }
   return words

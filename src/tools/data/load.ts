@@ -242,7 +242,8 @@ export async function setSequences(handle: Handle, { tables }: Schema, rows: Dat
   }
   // The table is there once one has AUTOINCREMENT.
   const found = await handle.all("SELECT 1 AS found FROM sqlite_master WHERE name = 'sqlite_sequence'")
-  if (found.length > 0) await handle.batch(sequences.map(({ table, last }) => sql`UPDATE sqlite_sequence SET seq = ${last} WHERE name = ${table}`))
+  if (found.length > 0)
+    await handle.batch(sequences.map(({ table, last }) => sql`UPDATE sqlite_sequence SET seq = ${last} WHERE name = ${table}`))
 }
 
 function toSqlite({ type }: Column, value: DataValue): DataValue | Sql {

@@ -19,48 +19,81 @@ export interface ParameterPlan {
 
 export type ParameterSet = Readonly<Record<string, DataValue>>
 
+/** What one set of rows has: those that are stored, and some that are not. */
+type GivenRows = { readonly rows: DataRows; readonly fresh: DataRows }
+
 /** Generates sets of parameters for one query on one set of rows. */
 export function generateParameters(
   plans: readonly ParameterPlan[],
-  { rows, fresh }: { readonly rows: DataRows; readonly fresh: DataRows },
+  given: GivenRows,
   schema: Schema,
   literals: Literals,
   count: number,
   seed: string
 ): ParameterSet[] {
-  if (plans.length === 0) return [{}]
-  const random = new Random(seed)
-  const decks = plans.map(plan => new Deck(candidatesFor(plan, rows, schema, literals, random), random))
-  // Values of one row belong together: WHERE id = :id AND author = :author; INSERT.
-  const ofFresh = rowParameters(plans, fresh, schema, random)
-  const ofRows = rowParameters(plans, rows, schema, random)
-  return Array.from({ length: count }, (_, i) => {
-    const dealt = Object.fromEntries(plans.map((plan, p) => [plan.name, decks[p]?.deal() ?? null]))
-    const known = [ofFresh, ofRows, [], ofRows, ofFresh][i % 5] as ParameterSet[]
-    if (known.length === 0) return dealt
-    const set: Record<string, DataValue> = { ...dealt, ...random.pick(known) }
-    // One that leaves the row shows what the others hide.
-    const { name } = random.pick(plans)
-    if (i % 5 > 2) set[name] = dealt[name] ?? null
-    return set
-  })
+  return new ParameterGenerator(plans, schema, literals, seed).sets(given, count)
+}
+
+/** Generates the parameters of one query. Its decks go on from one set of rows to the next, so that each value comes. */
+export class ParameterGenerator {
+  readonly #plans: readonly ParameterPlan[]
+  readonly #schema: Schema
+  readonly #random: Random
+  /** The values of each parameter that no row gives. */
+  readonly #edges: ReadonlyMap<string, Deck<DataValue>>
+
+  constructor(plans: readonly ParameterPlan[], schema: Schema, literals: Literals, seed: string) {
+    this.#plans = plans
+    this.#schema = schema
+    const random = new Random(seed)
+    this.#random = random
+    this.#edges = new Map(plans.map(plan => [plan.name, new Deck(edgesOf(plan, schema, literals), random)]))
+  }
+
+  sets({ rows, fresh }: GivenRows, count: number): ParameterSet[] {
+    if (this.#plans.length === 0) return [{}]
+    const known = new Map(this.#plans.map(plan => [plan.name, this.#valuesOf(plan, rows)]))
+    // Values of one row belong together: WHERE id = :id AND author = :author; INSERT.
+    const ofFresh = rowParameters(this.#plans, fresh, this.#schema, this.#random)
+    const ofRows = rowParameters(this.#plans, rows, this.#schema, this.#random)
+    return Array.from({ length: count }, (_, i) => {
+      const dealt = Object.fromEntries(this.#plans.map(plan => [plan.name, this.#deal(plan, known.get(plan.name) ?? [])]))
+      const rowsOfSet = i === 2 ? [] : i % 2 === 0 ? ofFresh : ofRows
+      if (rowsOfSet.length === 0) return dealt
+      const set: Record<string, DataValue> = { ...dealt, ...this.#random.pick(rowsOfSet) }
+      if (i < 3) return set
+      // One that leaves the row shows what the others hide.
+      const plan = this.#random.pick(this.#plans)
+      set[plan.name] = plan.isList ? (dealt[plan.name] ?? null) : (this.#edges.get(plan.name)?.deal() ?? null)
+      return set
+    })
+  }
+
+  /** Half of the rows, so that conditions hold, and half of the edges. */
+  #deal(plan: ParameterPlan, known: readonly DataValue[]): DataValue {
+    const one = () =>
+      known.length > 0 && this.#random.chance(0.5) ? this.#random.pick(known) : (this.#edges.get(plan.name)?.deal() ?? null)
+    if (!plan.isList) return one()
+    const length = this.#random.pick([0, 1, 3, 5, 20])
+    return Array.from({ length }, one).filter(value => value !== null)
+  }
+
+  #valuesOf(plan: ParameterPlan, rows: DataRows): DataValue[] {
+    if (plan.isCount) return []
+    const columns = columnsAlike(plan, this.#schema)
+    return columns
+      .flatMap(({ table, column }) => (rows.get(table) ?? []).map(row => row[column.name] ?? null))
+      .filter(value => value !== null)
+  }
 }
 
 const COUNTS = [0, 1, 2, 5, 1000]
 
-function candidatesFor(plan: ParameterPlan, rows: DataRows, schema: Schema, literals: Literals, random: Random): DataValue[] {
+function edgesOf(plan: ParameterPlan, schema: Schema, literals: Literals): DataValue[] {
   if (plan.isCount) return COUNTS
-  const columns = columnsAlike(plan, schema)
-  const ofRows = columns.flatMap(({ table, column }) => (rows.get(table) ?? []).map(row => row[column.name] ?? null))
-  const known = random.shuffle(ofRows.filter(value => value !== null)).slice(0, 12)
-  const general = valuesFor({ type: plan.type, typeName: plan.type }, literals)
-  // Half of the rows, so that conditions hold, and half of the edges.
-  const values = [...known, ...random.shuffle(general).slice(0, Math.max(6, known.length)), ...overlong(columns.map(({ column }) => column))]
-  if (plan.isList) {
-    const given = values.filter(value => value !== null)
-    return [[], given.slice(0, 1), given.slice(0, 3), given, random.shuffle(given).slice(0, 5)]
-  }
-  return plan.isNullable ? [...values, null, null] : values
+  const columns = columnsAlike(plan, schema).map(({ column }) => column)
+  const values = [...valuesFor({ type: plan.type, typeName: plan.type }, literals), ...overlong(columns)]
+  return plan.isNullable && !plan.isList ? [...values, null, null] : values
 }
 
 /** A text for each limit of a VARCHAR or CHAR, and one that is longer. */

@@ -104,7 +104,10 @@ export async function openLab({ dialects, postgresUrl, modules, isForCheck = fal
     const { version } = await db.one<{ version: string }>("SELECT current_setting('server_version') AS version")
     return { dialect: 'postgres', db, twin, describer, version: `Postgres ${version.split(' ')[0]}`, hasLanguage }
   }
-  const opening = dialects.toSorted().toReversed().map(dialect => (dialect === 'sqlite' ? openSqlite() : openPostgres()))
+  const opening = dialects
+    .toSorted()
+    .toReversed()
+    .map(dialect => (dialect === 'sqlite' ? openSqlite() : openPostgres()))
   const close = async () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
   }
