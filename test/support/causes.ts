@@ -5,6 +5,7 @@
 import { readModule } from '../../src/files/module.ts'
 import type { Dialect } from '../../src/index.ts'
 import { RULES } from '../../src/tools/check/causes.ts'
+import { SCHEMA_RULES } from '../../src/tools/check/schema-notes.ts'
 import { textOf } from '../../src/tools/generate/typed.ts'
 
 export interface CauseCase {
@@ -30,13 +31,21 @@ export function pageOfCauses(): string {
     const rows = rules.map(({ name, title, mend }) => `| \`${name}\` | ${escaped(title)} | ${escaped(mend)} |`)
     return [`## ${area}`, '', '| cause | why the databases differ | what both read alike |', '|---|---|---|', ...rows, ''].join('\n')
   })
-  return [INTRODUCTION, ...tables].join('\n')
+  const notes = SCHEMA_RULES.map(({ name, title, mend }) => `| \`${name}\` | ${escaped(title)} | ${escaped(mend)} |`)
+  return [INTRODUCTION, ...tables, NOTES, ...notes, ''].join('\n')
 }
 
 const INTRODUCTION = `# Causes of differences
 
 \`duolect check\` shows a difference by running the query, and then names the likeliest cause. Here are all that it knows, each with SQL that works on both databases; tests run them. The mends are written as in [SQL files](modules.md), where \`sql.now()\` stands for the time of each database and \`COLLATE "C"\` is left out for SQLite; [SQL for both](sql-for-both.md) has the same in TypeScript.
 `
+
+const NOTES = `## Types of columns
+
+Said once for each column, whatever the queries do with it.
+
+| note | what each database does | what to declare |
+|---|---|---|`
 
 /** The tables that every case has. */
 export const TABLES = `
@@ -461,7 +470,7 @@ export const CASES: readonly CauseCase[] = [
   {
     cause: 'distinct-order',
     faulty: 'SELECT DISTINCT active FROM people ORDER BY age',
-    mended: 'SELECT active, max(coalesce(age, 0)) AS oldest FROM people GROUP BY active ORDER BY oldest'
+    mended: 'SELECT active FROM people GROUP BY active ORDER BY max(age) NULLS LAST'
   },
   {
     cause: 'distinct-on',
@@ -974,5 +983,68 @@ export const CASES: readonly CauseCase[] = [
     cause: 'null-order',
     faulty: 'SELECT id, email FROM people ORDER BY email DESC',
     mended: 'SELECT id, email FROM people ORDER BY email COLLATE "C" DESC NULLS LAST'
+  },
+  { cause: 'not-null-operator', faulty: 'SELECT id FROM people WHERE age NOT NULL', mended: 'SELECT id FROM people WHERE age IS NOT NULL' },
+  {
+    cause: 'between-symmetric',
+    faulty: 'SELECT id FROM people WHERE age BETWEEN SYMMETRIC 30 AND 17',
+    mended: 'SELECT id FROM people WHERE age BETWEEN 17 AND 30'
+  },
+  {
+    cause: 'write-limit',
+    faulty: 'DELETE FROM visits ORDER BY id LIMIT 1',
+    mended: 'DELETE FROM visits WHERE id IN (SELECT id FROM visits ORDER BY id LIMIT 1)'
+  },
+  {
+    cause: 'returning-table',
+    faulty: 'DELETE FROM visits WHERE id = 1 RETURNING visits.*',
+    mended: 'DELETE FROM visits WHERE id = 1 RETURNING *'
+  },
+  {
+    cause: 'collation',
+    faulty: 'SELECT DISTINCT name FROM people ORDER BY 1',
+    mended: 'SELECT DISTINCT name COLLATE "C" AS name FROM people ORDER BY 1'
+  },
+  { cause: 'quoted-number', faulty: "SELECT nullif(age, '30') AS n FROM people", mended: 'SELECT nullif(age, 30) AS n FROM people' },
+  {
+    cause: 'decimal-literal',
+    faulty: 'SELECT 99999999999999999999 AS n',
+    mended: 'SELECT CAST(99999999999999999999 AS DOUBLE PRECISION) AS n'
+  },
+  {
+    cause: 'unnamed-column',
+    faulty: 'SELECT points * 2 FROM people WHERE id = 1',
+    mended: 'SELECT points * 2 AS twice FROM people WHERE id = 1'
+  },
+  {
+    cause: 'like-case',
+    faulty: "SELECT id, CASE WHEN name LIKE 'a%' THEN 'yes' ELSE 'no' END AS a FROM people",
+    mended: "SELECT id, CASE WHEN substr(name, 1, 1) = 'a' THEN 'yes' ELSE 'no' END AS a FROM people"
+  },
+  {
+    cause: 'substr-start',
+    faulty: '-- @param n integer\nSELECT id, substr(name, :n) AS tail FROM people',
+    mended: '-- @param n integer\nSELECT id, substr(name, length(name) + 1 + :n) AS tail FROM people',
+    parameters: { n: -2 }
+  },
+  { cause: 'glob', faulty: "SELECT id FROM people WHERE name MATCH 'a'", mended: "SELECT id FROM people WHERE lower(name) LIKE '%a%'" },
+  { cause: 'text-functions', faulty: 'SELECT char_length(name) AS n FROM people', mended: 'SELECT length(name) AS n FROM people' },
+  {
+    cause: 'distinct-on',
+    faulty: 'SELECT DISTINCT ON (person) person, hits FROM visits ORDER BY person, hits DESC',
+    mended:
+      'SELECT person, hits FROM (SELECT person, hits, row_number() OVER (PARTITION BY person ORDER BY hits DESC) AS place FROM visits) AS v WHERE place = 1 ORDER BY person'
+  },
+  {
+    cause: 'function-keywords',
+    faulty: "SELECT trim(BOTH 'a' FROM name) AS name FROM people",
+    mended: "SELECT trim(name, 'a') AS name FROM people"
+  },
+  {
+    cause: 'collation',
+    faulty: 'SELECT place, count(*) AS n FROM marks WHERE place IS NOT NULL GROUP BY place ORDER BY place',
+    mended: 'SELECT place, count(*) AS n FROM marks WHERE place IS NOT NULL GROUP BY place ORDER BY place COLLATE "C"',
+    tables: 'CREATE TABLE marks (\n  place TEXT COLLATE "en-x-icu" -- @postgres\n  place TEXT -- @sqlite\n);',
+    rows: "INSERT INTO marks VALUES ('B'), ('a'), (NULL)"
   }
 ]

@@ -45,11 +45,12 @@ export async function answersOf(databases: readonly Database[], run: Run): Promi
 
 async function runOn(db: Database, run: Run, text: string): Promise<Answer> {
   let answer: Answer | undefined
+  const shared = run.tables === undefined ? await schemaOf(db) : undefined
   try {
     await db.transaction(async tx => {
       if (run.tables !== undefined) await tx.exec(renderScript(run.tables)[db.dialect])
       if (run.rows !== undefined) await tx.exec(renderScript(run.rows)[db.dialect])
-      const schema = await readSchema(tx)
+      const schema = shared ?? (await readSchema(tx))
       const { names = [] } = statementOf(text, db.dialect)
       const parameters = Object.fromEntries(names.map(name => [name, run.parameters?.[name]]))
       const returnsNothing = /^(?:INSERT|REPLACE|UPDATE|DELETE|TRUNCATE)\b(?!.*\bRETURNING\b)/is.test(text)
@@ -69,6 +70,15 @@ async function runOn(db: Database, run: Run, text: string): Promise<Answer> {
     if (error !== UNDO) throw error
   }
   return answer as Answer
+}
+
+const schemas = new WeakMap<Database, Promise<Schema>>()
+
+/** Reads the schema once. */
+function schemaOf(db: Database): Promise<Schema> {
+  const schema = schemas.get(db) ?? readSchema(db)
+  schemas.set(db, schema)
+  return schema
 }
 
 /** Returns the difference, and undefined where both answer alike. */

@@ -13,6 +13,8 @@ import { TIMES } from './causes/times.ts'
 import { WRITES } from './causes/writes.ts'
 import type { Cause, Finding } from './finding.ts'
 
+export { type SchemaNote, schemaNotes } from './schema-notes.ts'
+
 /** The rules by what they are about. Of two that fit alike, the one that stands first is taken. */
 export const RULES: Readonly<Record<string, readonly Rule[]>> = {
   Writing: WRITES,
@@ -43,7 +45,7 @@ export function explain(finding: Finding): Cause | undefined {
 }
 
 /** How well a place fits what differs: the column, the rows, their order, or where Postgres found the error. */
-function weightOfPlace({ finding, differing }: Evidence, { at, weight }: Sign): number {
+function weightOfPlace({ finding, differing, query }: Evidence, { at, weight }: Sign): number {
   if (typeof at === 'number') return 0
   const { clause, level, item } = at
   switch (finding.kind) {
@@ -57,11 +59,18 @@ function weightOfPlace({ finding, differing }: Evidence, { at, weight }: Sign): 
       return clause === 'order' ? 3 : -2
     case 'rows': {
       const isItem = item !== undefined && level === 0 && (clause === 'select' || clause === 'returning')
-      if (finding.column === undefined) return isItem && weight < CERTAIN ? -3 : 1
+      // Without a column, other rows were found.
+      if (finding.column === undefined) return isItem && weight < CERTAIN ? -1 : 1
       if (item === finding.column) return 3
       // What another column computes does not change this one.
       if (isItem && weight < CERTAIN) return -4
       return differing?.kind === 'column' ? 1 : 0
+    }
+    case 'tables': {
+      const isWritten = query.assignments.some(
+        ({ column, value }) => column.name === finding.column && value.start <= at.start && at.end <= value.end
+      )
+      return isWritten ? 3 : 0
     }
     default:
       return 0

@@ -23,7 +23,6 @@ export type Clause =
   | 'limit'
   | 'values'
   | 'set'
-  | 'conflict'
   /** The ORDER BY of a window or an aggregate. */
   | 'inner order'
 
@@ -64,9 +63,7 @@ export interface Expression {
   /** True for a name in double quotes. */
   readonly isQuoted?: boolean
   readonly isParenthesized?: boolean
-  readonly hasTable?: boolean
-  /** Of a call: DISTINCT, ORDER BY and OVER. */
-  readonly isDistinct?: boolean
+  /** Of a call: ORDER BY in it, and OVER. */
   readonly isOrdered?: boolean
   readonly isWindow?: boolean
 }
@@ -83,24 +80,17 @@ export interface Item {
 /** A key of ORDER BY. */
 export interface OrderKey {
   readonly expression: Expression
-  readonly isDescending: boolean
   /** True with NULLS FIRST or NULLS LAST. */
   readonly hasNulls: boolean
-  readonly isInner: boolean
   readonly level: number
 }
 
 /** One SELECT. */
 export interface Select {
-  readonly start: number
   readonly level: number
-  readonly items: readonly Item[]
-  readonly isDistinct: boolean
-  readonly groupBy: readonly Expression[] | undefined
-  readonly hasHaving: boolean
   readonly hasOrder: boolean
+  /** Where LIMIT stands. */
   readonly limit: number | undefined
-  readonly hasFrom: boolean
 }
 
 /** A value that is written into a column. */
@@ -154,15 +144,15 @@ export function readQuery(text: string, dialect: Dialect, schema: Schema): Query
 
 // Words -----------------------------------------------------------------------------------------------------------
 
-const OPERATORS = ['!~~*', '->>', '#>>', '!~~', '!~*', '~~*', '||', '->', '<=', '>=', '<>', '!=', '==', '<<', '>>', '~*', '!~', '~~']
-const LONGER = [...OPERATORS, '#>', '@>', '<@', '?|', '?&', '@@', '&&']
+/** Operators of several characters, which the lexer gives one by one; the longest first. */
+const LONG_OPERATORS = '!~~* ->> #>> !~~ !~* ~~* || -> <= >= <> != == << >> ~* !~ ~~ #> @> <@ ?| ?& @@ &&'.split(' ')
 
 function wordsOf(text: string, dialect: Dialect): Word[] {
   const found = [...tokens(text, dialect)].filter(({ kind }) => kind !== 'comment')
   const words: Word[] = []
   for (let i = 0; i < found.length; ) {
     const { kind, start, end } = found[i] as Token
-    const operator = kind === 'symbol' ? LONGER.find(longer => text.startsWith(longer, start)) : undefined
+    const operator = kind === 'symbol' ? LONG_OPERATORS.find(longer => text.startsWith(longer, start)) : undefined
     if (operator !== undefined) {
       words.push({ text: operator, kind, start, end: start + operator.length })
       while (found[i] !== undefined && (found[i] as Token).start < start + operator.length) i++
@@ -430,7 +420,7 @@ const STRENGTHS: Readonly<Record<string, number>> = {
   COLLATE: 12,
   '::': 14
 }
-const OTHER = new Set([...LONGER.filter(operator => STRENGTHS[operator] === undefined), '&', '|', '~', '#', '@', '?'])
+const OTHER = new Set([...LONG_OPERATORS.filter(operator => STRENGTHS[operator] === undefined), '&', '|', '~', '#', '@', '?'])
 
 /** Words that end an expression. */
 const ENDS = new Set(
@@ -492,25 +482,13 @@ class Reading {
         case 'SELECT':
         case 'RETURNING': {
           const isSelect = word.text === 'SELECT'
-          const isDistinct = isSelect && this.#accept('DISTINCT')
-          if (isDistinct && this.#accept('ON')) this.#expression()
+          if (isSelect && this.#accept('DISTINCT') && this.#accept('ON')) this.#expression()
           this.#accept('ALL')
           const items = this.#itemsOf(isSelect ? 'select' : 'returning')
           first ??= items
           if (isSelect) {
             finish()
-            const { start } = word
-            select = {
-              start,
-              level: this.#level,
-              items,
-              isDistinct,
-              groupBy: undefined,
-              hasHaving: false,
-              hasOrder: false,
-              limit: undefined,
-              hasFrom: false
-            }
+            select = { level: this.#level, hasOrder: false, limit: undefined }
             for (const [i, { expression }] of items.entries()) this.#assign(target?.[i], expression)
           }
           break
@@ -522,7 +500,6 @@ class Reading {
           break
         case 'FROM':
         case 'JOIN':
-          if (select !== undefined) select.hasFrom = true
           this.#table()
           while (this.#accept(',')) this.#table()
           break
@@ -537,15 +514,12 @@ class Reading {
           this.#in('where', () => this.#expression())
           break
         case 'HAVING':
-          if (select !== undefined) select.hasHaving = true
           this.#in('having', () => this.#expression())
           break
-        case 'GROUP': {
+        case 'GROUP':
           this.#accept('BY')
-          const keys = this.#in('group', () => this.#list())
-          if (select !== undefined) select.groupBy = keys
+          this.#in('group', () => this.#list())
           break
-        }
         case 'ORDER':
           if (select !== undefined) select.hasOrder = true
           this.#orderBy('order')
@@ -699,8 +673,7 @@ class Reading {
     this.#accept('BY')
     do {
       const expression = this.#in(clause, () => this.#expression())
-      const isDescending = this.#accept('DESC')
-      this.#accept('ASC')
+      if (!this.#accept('DESC')) this.#accept('ASC')
       const hasNulls = this.#accept('NULLS')
       if (hasNulls) this.#at++
       // ORDER BY 2 is the second column.
@@ -708,9 +681,7 @@ class Reading {
       this.orders.push({
         expression:
           expression.kind === 'number' && key !== undefined ? { ...key, start: expression.start, end: expression.end } : expression,
-        isDescending,
         hasNulls,
-        isInner: clause === 'inner order',
         level: this.#level
       })
     } while (this.#accept(','))
@@ -792,6 +763,7 @@ class Reading {
   #wordOperator(name: string, left: Expression): Expression {
     if (name.endsWith('NULL')) return this.#operator(name, [left], left.start)
     if (name.endsWith('SIMILAR')) this.#accept('TO')
+    if (name.endsWith('BETWEEN')) this.#accept('SYMMETRIC')
     const operands = [left, this.#expression(6)]
     if (name.endsWith('BETWEEN') && this.#accept('AND')) operands.push(this.#expression(6))
     if (this.#accept('ESCAPE')) operands.push(this.#expression(6))
@@ -876,8 +848,7 @@ class Reading {
       type,
       start: word.start,
       column,
-      isQuoted: isQuoted && isLast,
-      hasTable: qualifier !== undefined
+      isQuoted: isQuoted && isLast
     })
   }
 
@@ -952,7 +923,7 @@ class Reading {
 
   #readCall(name: string, start: number): Expression {
     this.#accept('(')
-    const isDistinct = this.#accept('DISTINCT')
+    this.#accept('DISTINCT')
     const operands: Expression[] = []
     let isOrdered = false
     while (this.#at < this.#words.length && !this.#accept(')')) {
@@ -980,7 +951,7 @@ class Reading {
     }
     const isWindow = this.#accept('OVER')
     if (isWindow) this.#over()
-    return this.#make({ ...this.#call(name, operands, start), isDistinct, isOrdered, isWindow })
+    return this.#make({ ...this.#call(name, operands, start), isOrdered, isWindow })
   }
 
   #over(): void {
@@ -1065,6 +1036,6 @@ class Reading {
 
 function typeOfNumber(text: string): ValueType {
   if (/^0x/i.test(text)) return 'integer'
-  if (/[.e]/i.test(text)) return 'numeric'
+  if (/[.e]/i.test(text) || Number(text) > 2 ** 63) return 'numeric'
   return Math.abs(Number(text)) > 2_147_483_647 ? 'bigint' : 'integer'
 }

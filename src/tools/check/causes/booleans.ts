@@ -1,5 +1,5 @@
 import { type Expression, isNumber } from '../expressions.ts'
-import { CERTAIN, COMPARISONS, certain, comparedOf, type Evidence, LIKELY, POSSIBLE, type Rule, signs } from './rule.ts'
+import { CERTAIN, certain, comparedOf, LIKELY, POSSIBLE, type Rule, signs } from './rule.ts'
 
 const isBoolean = ({ type }: Expression) => type === 'boolean'
 /** A literal that stands for a truth value. */
@@ -7,33 +7,29 @@ const isTruthLiteral = ({ kind, name }: Expression) =>
   (kind === 'number' && /^[01]$/.test(name)) || (kind === 'string' && /^(?:t|f|true|false|yes|no|on|off|y|n|0|1)$/i.test(name))
 const isNumeral = ({ kind, name }: Expression) => kind === 'string' && /^\s*[-+]?\d+(?:\.\d+)?\s*$/.test(name)
 
-function comparisons(evidence: Evidence): Expression[] {
-  return evidence.operators(...COMPARISONS)
-}
-
 export const BOOLEANS: readonly Rule[] = [
   {
     name: 'boolean-literal',
-    title: "A BOOLEAN is 0 or 1 on SQLite, where 'true' is a text; on Postgres it takes 'true', and no number.",
+    title: "A BOOLEAN is 0 or 1 on SQLite and never equals 'true'; Postgres reads 'true', and compares with no number.",
     mend: 'Write active, NOT active, TRUE or FALSE.',
     *find(evidence) {
       if (evidence.kind === 'columns') return
       const chosen = evidence.expressions(({ kind, name }) => kind === 'case' || (kind === 'call' && /^(?:coalesce|nullif)$/.test(name)))
-      const compared = [...comparisons(evidence), ...chosen].filter(comparison => {
+      const isRefused = evidence.fails('postgres', 'undefined_function', 'datatype_mismatch') && evidence.says('postgres', /boolean/)
+      const compared = [...evidence.comparisons, ...(isRefused ? chosen : [])].filter(comparison => {
         const operands = comparedOf(comparison)
         return operands.some(isBoolean) && operands.some(operand => isTruthLiteral(operand) || isNumber(operand))
       })
       const written = evidence.query.assignments
         .filter(({ column, value }) => column.type === 'boolean' && (value.kind === 'string' || isNumber(value)))
         .map(({ value }) => value)
-      const isRefused = evidence.fails('postgres', 'undefined_function', 'datatype_mismatch') && evidence.says('postgres', /boolean/)
       if (isRefused) yield* signs(CERTAIN + 1, [...compared, ...written])
       else if (evidence.isOfRows) yield* signs(LIKELY + 1, [...compared, ...written])
     }
   },
   {
     name: 'max-of-boolean',
-    title: 'min() and max() take a BOOLEAN on SQLite alone.',
+    title: 'Only SQLite has min() and max() of a BOOLEAN.',
     mend: 'Write max(CASE WHEN active THEN 1 ELSE 0 END).',
     find: evidence =>
       evidence.fails('postgres', 'undefined_function') && evidence.says('postgres', /function (?:min|max)\(boolean/)
@@ -42,7 +38,7 @@ export const BOOLEANS: readonly Rule[] = [
   },
   {
     name: 'boolean-arithmetic',
-    title: 'A truth value is the number 0 or 1 on SQLite; Postgres computes with none.',
+    title: 'SQLite computes with truth values as 0 and 1; Postgres refuses them.',
     mend: 'Count with count(*) FILTER (WHERE active), or write CASE WHEN active THEN 1 ELSE 0 END.',
     *find(evidence) {
       if (!evidence.fails('postgres', 'undefined_function')) return
@@ -54,17 +50,18 @@ export const BOOLEANS: readonly Rule[] = [
   },
   {
     name: 'boolean-result',
-    title: 'A comparison is 0 or 1 on SQLite, and a boolean on Postgres.',
+    title: 'A comparison returns 0 or 1 on SQLite, and a boolean on Postgres.',
     mend: 'Write CASE WHEN weight > 2 THEN 1 ELSE 0 END, or declare the column: -- @column heavy boolean.',
     *find(evidence) {
       const { differing } = evidence
       const isPair = evidence.values((a, b) => typeof b === 'boolean' && (a === 0 || a === 1 || a === null))
-      if (evidence.isOfRows && isPair && differing !== undefined) yield { at: differing, weight: CERTAIN - 1 }
+      const isTruth = isPair || (differing?.type === 'boolean' && differing.kind !== 'column')
+      if (isTruth && differing !== undefined) yield* signs(evidence.weightOf(isPair) - 1, [differing])
     }
   },
   {
     name: 'number-as-condition',
-    title: 'A number is a condition on SQLite; Postgres takes only a boolean.',
+    title: 'SQLite accepts a number as a condition; Postgres needs a boolean.',
     mend: 'Write points <> 0.',
     find: evidence =>
       evidence.fails('postgres', 'datatype_mismatch') && evidence.says('postgres', /argument of .* must be type boolean/)
@@ -73,7 +70,7 @@ export const BOOLEANS: readonly Rule[] = [
   },
   {
     name: 'is-with-value',
-    title: 'IS compares with any value on SQLite; on Postgres only with NULL, TRUE and FALSE.',
+    title: 'IS compares any values on SQLite; on Postgres only NULL, TRUE and FALSE stand behind it.',
     mend: 'Write email IS NOT DISTINCT FROM :email.',
     find: evidence =>
       evidence.fails('postgres', 'syntax_error')
@@ -92,6 +89,18 @@ export const BOOLEANS: readonly Rule[] = [
     find: evidence => (evidence.fails('postgres') ? signs(CERTAIN + 1, evidence.operators('==')) : [])
   },
   {
+    name: 'not-null-operator',
+    title: 'Only SQLite has age NOT NULL as a condition.',
+    mend: 'Write age IS NOT NULL.',
+    find: evidence => (evidence.fails('postgres', 'syntax_error') ? signs(CERTAIN, evidence.operators('NOT NULL')) : [])
+  },
+  {
+    name: 'between-symmetric',
+    title: 'Only Postgres has BETWEEN SYMMETRIC.',
+    mend: 'Write the smaller one first.',
+    find: evidence => (evidence.fails('sqlite') ? signs(CERTAIN, evidence.wordsAt('BETWEEN', 'SYMMETRIC')) : [])
+  },
+  {
     name: 'any-subquery',
     title: 'SQLite has no ANY, SOME and ALL of a subquery.',
     mend: 'Write IN (SELECT …), or compare with (SELECT max(…) …).',
@@ -102,12 +111,14 @@ export const BOOLEANS: readonly Rule[] = [
   },
   {
     name: 'quoted-number',
-    title: "A computed number never equals a text on SQLite; Postgres reads '3' as the number.",
+    title: "A computed number never equals a string on SQLite; Postgres reads '3' as a number.",
     mend: 'Write the number without quotes.',
     *find(evidence) {
-      for (const comparison of comparisons(evidence)) {
+      for (const comparison of [...evidence.comparisons, ...evidence.calls('nullif')]) {
         const operands = comparedOf(comparison)
-        const isComputed = operands.some(operand => isNumber(operand) && operand.kind !== 'column' && operand.kind !== 'number')
+        const isComputed = operands.some(
+          operand => isNumber(operand) && operand.kind !== 'number' && (operand.kind !== 'column' || comparison.kind === 'call')
+        )
         if (evidence.isOfRows && isComputed && operands.some(isNumeral)) yield { at: comparison, weight: LIKELY + 1 }
         const isText = operands.some(({ kind }) => kind === 'string')
         if (evidence.fails('postgres', 'invalid_text_representation') && isText && operands.some(isNumber))
@@ -117,7 +128,7 @@ export const BOOLEANS: readonly Rule[] = [
   },
   {
     name: 'mixed-types',
-    title: 'SQLite compares and converts values of any two types; Postgres refuses what it has no operator for.',
+    title: 'SQLite compares values of any two types; Postgres refuses those that it has no operator for.',
     mend: 'Cast one side to the type of the other: email = CAST(age AS TEXT).',
     *find(evidence) {
       const isRefused =
@@ -140,7 +151,7 @@ export const BOOLEANS: readonly Rule[] = [
           left !== undefined &&
           right !== undefined &&
           ((isNumber(left) && right.type === 'text') || (left.type === 'text' && isNumber(right)))
-        yield* signs(POSSIBLE, comparisons(evidence).filter(isMixed))
+        yield* signs(POSSIBLE, evidence.comparisons.filter(isMixed))
       }
     }
   }

@@ -1,5 +1,5 @@
 import type { Expression } from '../expressions.ts'
-import { CERTAIN, COMPARISONS, certain, comparedOf, type Evidence, LIKELY, type Rule, signs, some } from './rule.ts'
+import { CERTAIN, certain, comparedOf, LIKELY, type Rule, signs, some } from './rule.ts'
 
 const isTextOfJson = ({ kind, name }: Expression) => kind === 'operator' && name === '->>'
 
@@ -12,19 +12,15 @@ const POSTGRES_JSON =
     ' '
   )
 
-function comparisons(evidence: Evidence): Expression[] {
-  return evidence.operators(...COMPARISONS)
-}
-
 export const JSON_PARTS: readonly Rule[] = [
   {
     name: 'json-boolean',
-    title: '->> of true is the number 1 on SQLite and the text true on Postgres.',
+    title: "->> returns 1 for true on SQLite, and 'true' on Postgres.",
     mend: "Compare the text of ->: CAST(doc -> 'isGift' AS TEXT) = 'true'.",
     *find(evidence) {
       if (evidence.kind === 'columns') return
       const isTruth = ({ kind, name, type }: Expression) => (kind === 'string' && /^(?:true|false)$/.test(name)) || type === 'boolean'
-      const places = comparisons(evidence).filter(comparison => {
+      const places = evidence.comparisons.filter(comparison => {
         const operands = comparedOf(comparison)
         return operands.some(isTextOfJson) && operands.some(isTruth)
       })
@@ -47,13 +43,13 @@ export const JSON_PARTS: readonly Rule[] = [
   },
   {
     name: 'json-text',
-    title: '->> of a number is a number on SQLite and its text on Postgres.',
+    title: '->> returns a number for a number on SQLite, and its text on Postgres.',
     mend: "Cast it: CAST(doc ->> 'size' AS INTEGER), or AS TEXT.",
     *find(evidence) {
       const isRefused =
         evidence.fails('postgres', 'undefined_function') && evidence.says('postgres', /operator does not exist: (?:text|.* text)/)
       if (!evidence.isOfRows && !isRefused) return
-      const compared = comparisons(evidence).filter(comparison => comparedOf(comparison).some(isTextOfJson))
+      const compared = evidence.comparisons.filter(comparison => comparedOf(comparison).some(isTextOfJson))
       const computed = evidence.expressions(({ operands, kind }) => kind !== 'cast' && operands.some(isTextOfJson))
       yield* signs(isRefused ? CERTAIN + 1 : LIKELY + 1, isRefused ? computed : compared)
       if (evidence.isNumberAndText) yield* signs(CERTAIN, evidence.operators('->>'))
@@ -65,35 +61,35 @@ export const JSON_PARTS: readonly Rule[] = [
   },
   {
     name: 'json-part',
-    title: 'A part of JSON that -> takes is its text on SQLite, and is read as JSON on Postgres.',
+    title: '-> returns a string on SQLite, and parsed JSON on Postgres.',
     mend: 'Select the whole column and take the part in JavaScript, or declare it: -- @column tags json.',
     *find(evidence) {
       const { differing } = evidence
-      const isPair = evidence.values((a, b) => typeof a === 'string' && typeof b !== 'string')
-      if (isPair && differing?.type === 'json' && differing.kind !== 'column') yield { at: differing, weight: CERTAIN - 1 }
+      const weight = evidence.weightOf(evidence.values((a, b) => typeof a === 'string' && typeof b !== 'string')) - 1
+      if (weight > 0 && differing?.type === 'json' && differing.kind !== 'column') yield { at: differing, weight }
     }
   },
   {
     name: 'json-comparison',
-    title: 'JSON compares as text on SQLite; on Postgres it has no =, and no order.',
+    title: 'SQLite compares JSON as text; Postgres has no = for JSON.',
     mend: "Compare its text: CAST(doc -> 'n' AS TEXT) = 'null'.",
     *find(evidence) {
       if (!evidence.fails('postgres', 'undefined_function')) return
       if (!evidence.says('postgres', /operator for type json|operator does not exist: (?:json|.* json)/)) return
       const isJson = ({ type }: Expression) => type === 'json'
-      const compared = comparisons(evidence).filter(comparison => comparedOf(comparison).some(isJson))
+      const compared = evidence.comparisons.filter(comparison => comparedOf(comparison).some(isJson))
       yield* certain([...compared, ...evidence.query.items.map(({ expression }) => expression).filter(isJson)], CERTAIN + 1)
     }
   },
   {
     name: 'json-array-length',
-    title: 'json_array_length() of what is no array is 0 on SQLite and an error on Postgres.',
+    title: 'json_array_length() returns 0 for a value that is no array on SQLite, and fails on Postgres.',
     mend: "Ask first: CASE WHEN CAST(doc -> 'tags' AS TEXT) LIKE '[%' THEN json_array_length(doc -> 'tags') ELSE 0 END.",
     find: evidence => (evidence.kind === 'error' ? signs(LIKELY, evidence.calls('json_array_length')) : [])
   },
   {
     name: 'json-functions',
-    title: 'Of the functions and operators of JSON, both have ->, ->> and json_array_length() alone.',
+    title: 'Only ->, ->> and json_array_length() mean the same on both; other functions of JSON belong to one database.',
     mend: "Write doc -> 'a' ->> 'b', and build and change JSON in JavaScript.",
     *find(evidence) {
       if (evidence.kind !== 'error') return

@@ -3,7 +3,7 @@ import { CERTAIN, certain, LIKELY, type Rule, signs } from './rule.ts'
 
 const SQLITE_TEXT_FUNCTIONS = ['instr', 'printf', 'char', 'unicode', 'soundex']
 const POSTGRES_TEXT_FUNCTIONS =
-  'position strpos left right lpad rpad split_part initcap reverse repeat md5 starts_with btrim chr ascii to_hex encode decode translate overlay regexp_replace regexp_match regexp_matches quote_literal bit_length'.split(
+  'char_length character_length position strpos left right lpad rpad split_part initcap reverse repeat md5 starts_with btrim chr ascii to_hex encode decode translate overlay regexp_replace regexp_match regexp_matches quote_literal bit_length'.split(
     ' '
   )
 const SQLITE_FUNCTIONS =
@@ -19,7 +19,7 @@ const CATALOGUE = /^(?:sqlite_master|sqlite_schema|pragma_\w+|pg_\w+|tables|colu
 export const NAMES: readonly Rule[] = [
   {
     name: 'folded-name',
-    title: 'A name without quotes keeps its capitals on SQLite, and loses them on Postgres.',
+    title: 'Postgres folds an unquoted name to lower case; SQLite keeps its capitals.',
     mend: 'Quote it: AS "firstName".',
     *find(evidence) {
       if (evidence.kind !== 'columns') return
@@ -32,19 +32,20 @@ export const NAMES: readonly Rule[] = [
   },
   {
     name: 'unnamed-column',
-    title: 'An expression without a name is called by its text on SQLite, and otherwise on Postgres.',
+    title: 'SQLite names an unnamed expression by its text, Postgres by its function, or ?column?.',
     mend: 'Name it: count(*) AS n.',
     *find(evidence) {
       if (evidence.kind !== 'columns') return
       for (const { name, alias, level, expression } of evidence.query.items) {
-        if (alias !== undefined || level !== 0 || expression.kind === 'column' || expression.name === '*') continue
+        if (alias !== undefined || level !== 0 || expression.kind === 'column' || (expression.kind === 'word' && expression.name === '*'))
+          continue
         yield { at: expression, weight: name === evidence.finding.column ? CERTAIN + 1 : CERTAIN - 1 }
       }
     }
   },
   {
     name: 'string-as-alias',
-    title: "SQLite takes a string for a name, as in AS 'number'; Postgres does not.",
+    title: 'SQLite accepts a string as an alias, and Postgres does not.',
     mend: 'Write AS "number".',
     *find(evidence) {
       if (!evidence.fails('postgres', 'syntax_error')) return
@@ -55,7 +56,7 @@ export const NAMES: readonly Rule[] = [
   },
   {
     name: 'quoted-case',
-    title: 'A name in quotes is that name whatever its case on SQLite; on Postgres it is only the one that was declared.',
+    title: 'SQLite ignores the case of a quoted name, and Postgres does not.',
     mend: 'Write it as it was declared.',
     find: evidence =>
       evidence.fails('postgres', 'undefined_column', 'undefined_table')
@@ -85,13 +86,13 @@ export const NAMES: readonly Rule[] = [
   },
   {
     name: 'collation-name',
-    title: 'NOCASE and RTRIM are collations of SQLite alone, and those of languages of Postgres.',
+    title: 'NOCASE and RTRIM are collations of SQLite, and those of languages are of Postgres.',
     mend: 'Compare in lower case: lower(name COLLATE "C") = lower(:name COLLATE "C").',
     find: evidence => (evidence.kind === 'error' ? signs(CERTAIN, evidence.operators('COLLATE')) : [])
   },
   {
     name: 'text-functions',
-    title: 'instr() and printf() are functions of SQLite, and position(), strpos(), left(), right(), lpad() and their like of Postgres.',
+    title: 'instr() and printf() are functions of SQLite; position(), strpos(), left(), right(), lpad() and their like are of Postgres.',
     mend: 'Write substr(), replace(), length(), trim(), LIKE and ||, which both have.',
     *find(evidence) {
       if (evidence.fails('postgres')) yield* signs(CERTAIN, evidence.calls(...SQLITE_TEXT_FUNCTIONS))
@@ -100,7 +101,7 @@ export const NAMES: readonly Rule[] = [
   },
   {
     name: 'typeof',
-    title: 'typeof() is of SQLite alone, where each value has a type of its own.',
+    title: 'Only SQLite has typeof(), since each of its values has a type of its own.',
     mend: 'Ask for NULL, and let the column have one type: CASE WHEN age IS NULL THEN … END.',
     find: evidence => (evidence.fails('postgres') ? signs(CERTAIN, evidence.calls('typeof')) : [])
   },
@@ -140,7 +141,7 @@ export const NAMES: readonly Rule[] = [
 export const FALLBACKS: readonly Rule[] = [
   {
     name: 'arguments',
-    title: 'SQLite converts the arguments of a function as it needs them; Postgres has the function for other types alone.',
+    title: 'SQLite converts the arguments of a function; Postgres has it for other types alone.',
     mend: 'Cast the argument to the type that the function takes.',
     *find(evidence) {
       const [, name] = /function (?:pg_catalog\.)?(\w+)\(/.exec(evidence.finding.errors?.postgres?.message ?? '') ?? []
@@ -150,7 +151,7 @@ export const FALLBACKS: readonly Rule[] = [
   },
   {
     name: 'unknown-value',
-    title: 'Postgres reads a text as the type that it is compared with or stored in, and refuses what is none; SQLite keeps it.',
+    title: 'Postgres converts a string to the type that it is compared with or stored in, and fails where it cannot; SQLite does not.',
     mend: 'Bind values of the type of the column.',
     find: evidence =>
       evidence.fails('postgres', 'invalid_text_representation', 'invalid_datetime_format') && !evidence.fails('sqlite')

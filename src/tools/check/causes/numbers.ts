@@ -1,5 +1,5 @@
 import { type Expression, isInteger, isNumber } from '../expressions.ts'
-import { CERTAIN, COMPARISONS, certain, type Evidence, isClose, LIKELY, POSSIBLE, type Rule, signs } from './rule.ts'
+import { CERTAIN, COMPARISONS, certain, type Evidence, isClose, LIKELY, type Rule, signs } from './rule.ts'
 
 /** True for an expression whose value is NUMERIC on Postgres, because of a decimal literal in it. */
 function isDecimal(expression: Expression): boolean {
@@ -13,7 +13,8 @@ function isKept({ column }: Expression): boolean {
 
 /** The parts of the column that differs. */
 function partsOfDiffering(evidence: Evidence, test: (part: Expression) => boolean): Expression[] {
-  return evidence.expressions(part => part.item !== undefined && part.item === evidence.finding.column && test(part))
+  const { column } = evidence.finding
+  return evidence.expressions(part => part.item !== undefined && (column === undefined || part.item === column) && test(part))
 }
 
 const isWhole = (value: unknown) => typeof value === 'bigint' || Number.isInteger(value)
@@ -21,37 +22,36 @@ const isWhole = (value: unknown) => typeof value === 'bigint' || Number.isIntege
 export const NUMBERS: readonly Rule[] = [
   {
     name: 'division-by-zero',
-    title: 'A division by zero is NULL on SQLite and an error on Postgres.',
+    title: 'Division by zero returns NULL on SQLite and fails on Postgres.',
     mend: 'Divide by nullif(hits, 0).',
     find: evidence => (evidence.fails('postgres', 'division_by_zero') ? certain(evidence.operators('/', '%')) : [])
   },
   {
     name: 'random',
-    title: 'random() is an integer of 64 bits on SQLite, and a number from 0 to 1 on Postgres.',
+    title: 'random() returns an integer of 64 bits on SQLite, and a number from 0 to 1 on Postgres.',
     mend: 'Give a random number as a parameter: Math.random().',
     find: evidence => (evidence.kind === 'columns' ? [] : signs(LIKELY + 2, evidence.calls('random')))
   },
   {
     name: 'average',
-    title: 'avg() is a number on SQLite, and an exact NUMERIC on Postgres, which is a string in JavaScript.',
+    title: 'avg() returns a number on SQLite, and NUMERIC on Postgres, which is a string in JavaScript.',
     mend: 'Write CAST(avg(age) AS DOUBLE PRECISION).',
     find: evidence =>
-      evidence.isNumberAndText
-        ? signs(
-            CERTAIN,
-            partsOfDiffering(evidence, ({ kind, name, type }) => kind === 'call' && name === 'avg' && type === 'numeric')
-          )
-        : []
+      signs(
+        evidence.weightOf(evidence.isNumberAndText),
+        partsOfDiffering(evidence, ({ kind, name, type }) => kind === 'call' && name === 'avg' && type === 'numeric')
+      )
   },
   {
     name: 'numeric-as-text',
-    title: 'NUMERIC is kept as text on SQLite, which sorts and compares as text and computes with DOUBLE PRECISION.',
+    title: 'SQLite keeps NUMERIC as text: it compares and sorts as text, and computes as DOUBLE PRECISION.',
     mend: 'Store a BIGINT of the smallest unit; where exactness does not count, write CAST(amount AS DOUBLE PRECISION).',
     *find(evidence) {
       if (evidence.kind === 'columns') return
       const places = evidence.expressions(
         ({ kind, operands, name }) =>
           operands.some(isKept) &&
+          !operands.some(operand => operand.name === 'NULL') &&
           ((kind === 'operator' && (COMPARISONS.includes(name) || ['+', '-', '*', '/', '%'].includes(name))) || kind === 'call')
       )
       const keys = evidence.query.orders.map(({ expression }) => expression).filter(isKept)
@@ -60,19 +60,17 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'sum-of-bigint',
-    title: 'sum() of BIGINT is an integer on SQLite, and a NUMERIC without a limit on Postgres, which is a string in JavaScript.',
+    title: 'sum() of BIGINT returns an integer on SQLite, and NUMERIC on Postgres, which is a string in JavaScript.',
     mend: 'Write CAST(sum(points) AS BIGINT).',
     find: evidence =>
-      evidence.isNumberAndText || evidence.fails('sqlite', 'numeric_value_out_of_range')
-        ? signs(
-            CERTAIN,
-            evidence.calls('sum').filter(({ type }) => type === 'numeric' || evidence.kind === 'error')
-          )
-        : []
+      signs(
+        evidence.weightOf(evidence.isNumberAndText || evidence.fails('sqlite', 'numeric_value_out_of_range')),
+        evidence.calls('sum').filter(({ type }) => type === 'numeric' || evidence.kind === 'error')
+      )
   },
   {
     name: 'round-digits',
-    title: 'round(x, 2) of a DOUBLE PRECISION is there on SQLite alone; of a NUMERIC it is a string in JavaScript.',
+    title: 'round(x, 2) takes no DOUBLE PRECISION on Postgres, and returns NUMERIC, which is a string in JavaScript.',
     mend: 'Round by floor(): floor(weight * 100 + 0.5) / 100.',
     *find(evidence) {
       const calls = evidence.calls('round').filter(({ operands }) => operands.length === 2)
@@ -82,13 +80,14 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'decimal-literal',
-    title: 'A literal such as 1.5 is a DOUBLE PRECISION on SQLite, and a NUMERIC on Postgres, which is a string in JavaScript.',
+    title:
+      'A literal such as 1.5, or an integer beyond 64 bits, is DOUBLE PRECISION on SQLite and NUMERIC on Postgres, which is a string in JavaScript.',
     mend: 'Make one operand a double: CAST(age AS DOUBLE PRECISION) * 1.5.',
-    find: evidence => (evidence.isNumberAndText ? signs(CERTAIN - 1, partsOfDiffering(evidence, isDecimal)) : [])
+    find: evidence => signs(evidence.weightOf(evidence.isNumberAndText) - 1, partsOfDiffering(evidence, isDecimal))
   },
   {
     name: 'round-half',
-    title: 'round() takes a half away from zero on SQLite; on Postgres that of a DOUBLE PRECISION goes to the even number.',
+    title: 'round() rounds .5 away from zero on SQLite; on Postgres it rounds .5 of a DOUBLE PRECISION to the even number.',
     mend: 'Say which way: floor(weight + 0.5).',
     *find(evidence) {
       if (!evidence.isOfRows) return
@@ -99,7 +98,7 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'cast-to-integer',
-    title: 'A cast to INTEGER cuts the fraction off on SQLite, and rounds on Postgres.',
+    title: 'CAST to INTEGER truncates on SQLite and rounds on Postgres.',
     mend: 'Say which way: CAST(floor(weight) AS INTEGER).',
     find: evidence =>
       evidence.isOfRows
@@ -117,7 +116,7 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'cast-of-text',
-    title: 'A cast of a text that is no number is 0 on SQLite and an error on Postgres.',
+    title: 'CAST of a string that is no number returns 0 on SQLite and fails on Postgres.',
     mend: 'Cast only what is a number, and read other texts in JavaScript.',
     find: evidence =>
       evidence.fails('postgres', 'invalid_text_representation')
@@ -129,7 +128,7 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'integer-overflow',
-    title: 'Integers have 64 bits on SQLite; an INTEGER has 32 on Postgres, and what is larger is an error.',
+    title: 'INTEGER has 64 bits on SQLite and 32 on Postgres, where a larger value fails.',
     mend: 'Declare BIGINT, or compute with it: CAST(hits AS BIGINT) * 1000000.',
     *find(evidence) {
       if (!evidence.fails('postgres', 'numeric_value_out_of_range')) return
@@ -141,13 +140,13 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'bit-shift',
-    title: 'Bits are shifted in 64 bits on SQLite; an INTEGER has 32 on Postgres, and the upper ones are lost.',
+    title: '<< shifts 64 bits on SQLite; on Postgres it loses those of an INTEGER beyond 32.',
     mend: 'Write CAST(hits AS BIGINT) << 28.',
     find: evidence => (evidence.isOfRows ? signs(LIKELY + 1, evidence.operators('<<', '>>')) : [])
   },
   {
     name: 'domain-of-function',
-    title: 'The root of a negative number and the logarithm of zero are NULL on SQLite and an error on Postgres.',
+    title: 'sqrt() of a negative number and ln() of zero return NULL on SQLite and fail on Postgres.',
     mend: 'Ask first: CASE WHEN weight > 0 THEN ln(weight) END.',
     find: evidence =>
       evidence.fails('postgres', 'invalid_argument_for_power_function', 'invalid_argument_for_logarithm', 'numeric_value_out_of_range')
@@ -156,7 +155,7 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'modulo',
-    title: '% makes integers of its operands on SQLite, and takes no DOUBLE PRECISION on Postgres.',
+    title: '% converts its operands to integers on SQLite; on Postgres it takes no DOUBLE PRECISION.',
     mend: 'Make integers: CAST(floor(weight) AS INTEGER) % 2.',
     find: evidence =>
       evidence.fails('postgres', 'undefined_function') && evidence.says('postgres', /operator does not exist: .* % /)
@@ -171,7 +170,7 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'min-max-scalar',
-    title: 'The larger of two values is max(a, b) on SQLite and greatest(a, b) on Postgres, and NULL counts differently.',
+    title: 'The larger of two values is max(a, b) on SQLite and greatest(a, b) on Postgres, and they treat NULL differently.',
     mend: 'Write CASE WHEN age < 18 THEN 18 ELSE age END.',
     find: evidence =>
       evidence.kind === 'error'
@@ -189,7 +188,7 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'aggregate-of-text',
-    title: 'sum() and avg() make numbers of texts and of times on SQLite, and take none of them on Postgres.',
+    title: 'sum() and avg() convert strings and times to numbers on SQLite, and refuse them on Postgres.',
     mend: 'Cast it first: sum(CAST(place AS INTEGER)).',
     find: evidence =>
       evidence.fails('postgres', 'undefined_function') && evidence.says('postgres', /function (?:sum|avg)\((?!boolean)/)
@@ -198,7 +197,7 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'untyped-parameter',
-    title: 'A parameter that nothing gives a type is a text on Postgres, or has none, and what it was given as on SQLite.',
+    title: 'A parameter without a type is a string or an error on Postgres; on SQLite it is what was bound.',
     mend: 'Declare it, -- @param tag integer, or cast it: CAST(:tag AS INTEGER).',
     *find(evidence) {
       const isTyped = (parameter: Expression) =>
@@ -211,14 +210,14 @@ export const NUMBERS: readonly Rule[] = [
         yield* certain(parameters)
       else if (evidence.isOfRows)
         yield* signs(
-          evidence.isNumberAndText || evidence.values((a, b) => typeof a !== typeof b) ? CERTAIN : POSSIBLE,
-          parameters.filter(({ item, clause }) => clause === 'select' && item === evidence.finding.column)
+          evidence.weightOf(evidence.values((a, b) => typeof a !== typeof b)),
+          parameters.filter(({ start }) => start === evidence.differing?.start && evidence.differing.kind === 'parameter')
         )
     }
   },
   {
     name: 'hex-literal',
-    title: "x'01' are bytes on SQLite and a string of bits on Postgres.",
+    title: "x'01' is a BLOB on SQLite and a bit string on Postgres.",
     mend: 'Give bytes as a parameter: -- @param magic bytea.',
     find: evidence =>
       evidence.kind === 'columns'
@@ -244,7 +243,7 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'cast-to-numeric',
-    title: 'A cast to NUMERIC gives a number on SQLite, and an exact NUMERIC on Postgres, which is a string in JavaScript.',
+    title: 'CAST to NUMERIC returns a number on SQLite, and NUMERIC on Postgres, which is a string in JavaScript.',
     mend: 'Cast to DOUBLE PRECISION, or to BIGINT.',
     find: evidence =>
       evidence.isOfRows

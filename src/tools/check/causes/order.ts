@@ -4,6 +4,11 @@ import { CERTAIN, certain, type Evidence, LIKELY, POSSIBLE, type Rule, signs } f
 /** True for a key that may be NULL, as far as the schema tells. */
 function mayBeNull({ expression }: OrderKey, evidence: Evidence): boolean {
   if (expression.kind === 'number' || expression.kind === 'string') return false
+  if (expression.name === 'IS' || expression.name === 'IS NOT' || expression.name === 'EXISTS') return false
+  const isRuledOut = evidence
+    .operators('IS NOT')
+    .some(({ operands: [left, right] }) => right?.name === 'NULL' && left?.name === expression.name && left.kind === expression.kind)
+  if (isRuledOut) return false
   if (expression.column !== undefined) {
     const isOuter = evidence.wordsAt('LEFT').length + evidence.wordsAt('RIGHT').length + evidence.wordsAt('FULL').length > 0
     return !expression.column.isNotNull || isOuter
@@ -14,7 +19,7 @@ function mayBeNull({ expression }: OrderKey, evidence: Evidence): boolean {
 export const ORDER: readonly Rule[] = [
   {
     name: 'null-order',
-    title: 'NULL sorts before all values on SQLite, and behind them on Postgres.',
+    title: 'NULLs sort first on SQLite, and last on Postgres.',
     mend: 'Say where: ORDER BY age NULLS LAST.',
     *find(evidence) {
       if (!evidence.isOfRows) return
@@ -31,8 +36,8 @@ export const ORDER: readonly Rule[] = [
   },
   {
     name: 'limit-negative',
-    title: 'A negative LIMIT is none on SQLite and an error on Postgres, and so is a negative OFFSET.',
-    mend: 'Leave LIMIT out, or give a number from 0 on.',
+    title: 'A negative LIMIT or OFFSET means none on SQLite, and fails on Postgres.',
+    mend: 'Leave LIMIT out, or bind a number from 0.',
     find: evidence =>
       evidence.fails('postgres', 'invalid_row_count_in_limit_clause', 'invalid_row_count_in_result_offset_clause')
         ? certain([...evidence.wordsAt('LIMIT'), ...evidence.wordsAt('OFFSET')])
@@ -40,13 +45,13 @@ export const ORDER: readonly Rule[] = [
   },
   {
     name: 'limit-comma',
-    title: 'LIMIT 1, 2 skips one row and takes two on SQLite; Postgres refuses it.',
+    title: 'Only SQLite has LIMIT 1, 2, which skips one row and returns two.',
     mend: 'Write LIMIT 2 OFFSET 1.',
     find: evidence => (evidence.says('postgres', /LIMIT #,#/) ? certain(evidence.wordsAt('LIMIT')) : [])
   },
   {
     name: 'limit-null',
-    title: 'LIMIT NULL is none on Postgres and an error on SQLite.',
+    title: 'LIMIT NULL means none on Postgres, and fails on SQLite.',
     mend: 'Leave LIMIT out; -- @if limit at the end of its line does it where the parameter is not given.',
     find: evidence =>
       evidence.fails('sqlite', 'invalid_text_representation', 'datatype_mismatch') && !evidence.fails('postgres')
@@ -55,7 +60,7 @@ export const ORDER: readonly Rule[] = [
   },
   {
     name: 'limit-without-order',
-    title: 'LIMIT without ORDER BY takes rows as they happen to lie, which differs between the databases and from day to day.',
+    title: 'LIMIT without ORDER BY returns rows in their physical order, which differs between the databases.',
     mend: 'Add ORDER BY with a unique key.',
     *find(evidence) {
       if (!evidence.isOfRows) return
@@ -65,7 +70,7 @@ export const ORDER: readonly Rule[] = [
   },
   {
     name: 'limit-ties',
-    title: 'Where rows are equal in ORDER BY, LIMIT takes those that happen to come first.',
+    title: 'LIMIT picks any of the rows that are equal in ORDER BY.',
     mend: 'End ORDER BY with a unique key: ORDER BY active, id LIMIT 1.',
     *find(evidence) {
       if (!evidence.isOfRows) return
@@ -83,7 +88,7 @@ export const ORDER: readonly Rule[] = [
   },
   {
     name: 'distinct-order',
-    title: 'SELECT DISTINCT sorts by what it does not select on SQLite; Postgres refuses it.',
+    title: 'SELECT DISTINCT sorts by a column that it does not select on SQLite alone.',
     mend: 'Select what you sort by, or group: GROUP BY active ORDER BY max(age) NULLS LAST.',
     find: evidence => (evidence.fails('postgres', 'invalid_column_reference') ? certain(evidence.wordsAt('ORDER', 'BY')) : [])
   },
@@ -95,7 +100,7 @@ export const ORDER: readonly Rule[] = [
   },
   {
     name: 'bare-column',
-    title: 'A column beside an aggregate comes from any row of the group on SQLite; Postgres refuses it.',
+    title: 'SQLite takes a column outside of GROUP BY from any row of the group; Postgres refuses it.',
     mend: 'Add it to GROUP BY, or say which one: min(place).',
     *find(evidence) {
       if (evidence.fails('postgres', 'grouping_error')) {
@@ -106,7 +111,7 @@ export const ORDER: readonly Rule[] = [
   },
   {
     name: 'alias-in-condition',
-    title: 'WHERE and HAVING know the names that SELECT gives on SQLite alone.',
+    title: 'Only SQLite knows the aliases of SELECT in WHERE and HAVING.',
     mend: 'Write the expression again, or select from a subquery.',
     *find(evidence) {
       if (!evidence.fails('postgres', 'undefined_column')) return

@@ -30,11 +30,14 @@ export class Evidence {
   readonly finding: Finding
   readonly query: Query
   readonly postgres: Query
+  readonly #own: readonly Expression[]
 
   constructor(finding: Finding) {
     this.finding = finding
     this.query = readQuery(finding.texts.sqlite, 'sqlite', finding.schema)
     this.postgres = readQuery(finding.texts.postgres, 'postgres', finding.schema)
+    const pieces = this.query.expressions.filter(expression => this.#isPiece(expression))
+    this.#own = this.query.expressions.filter(({ start, end }) => !pieces.some(piece => piece.start <= start && end <= piece.end))
   }
 
   get kind(): DifferenceKind {
@@ -57,13 +60,24 @@ export class Evidence {
     return pattern.test(this.finding.errors?.[dialect]?.message ?? '')
   }
 
-  /** The expressions of both texts that a test holds for. */
+  /** The expressions that a test holds for, without those that a piece such as sql.shift() brings. */
   expressions(isWanted: (expression: Expression) => boolean): Expression[] {
-    return this.query.expressions.filter(isWanted)
+    return this.#own.filter(isWanted)
   }
 
   operators(...names: string[]): Expression[] {
     return this.expressions(({ kind, name }) => kind === 'operator' && names.includes(name))
+  }
+
+  /** True for what sql.day() and its like are on SQLite: strftime(), which the text of Postgres does not have. */
+  #isPiece({ kind, name, operands: [first] }: Expression): boolean {
+    const call = kind === 'case' ? first : kind === 'call' ? { name } : undefined
+    const isOfPieces = call?.name === 'strftime' || call?.name === 'typeof' || call?.name === 'json_each'
+    return isOfPieces && !this.postgres.expressions.some(other => other.kind === 'call' && other.name === call.name)
+  }
+
+  get comparisons(): Expression[] {
+    return this.operators(...COMPARISONS)
   }
 
   /** Calls that stand in both texts: what a piece such as sql.now() brings stands in one. */
@@ -96,6 +110,7 @@ export class Evidence {
   get differing(): Expression | undefined {
     const { column } = this.finding
     const items = this.query.items.filter(({ level }) => level === 0)
+    if (column === undefined && items.length === 1) return items[0]?.expression
     return (
       items.find(({ name }) => name === column)?.expression ??
       items.find(({ name }) => name.toLowerCase() === column?.toLowerCase())?.expression
@@ -117,10 +132,21 @@ export class Evidence {
 
   // Values --------------------------------------------------------------------------------------------------------
 
+  /** One value of each; those of changes are numbers of rows, which say nothing. */
+  get #values(): Finding['values'] {
+    return this.kind === 'changes' ? undefined : this.finding.values
+  }
+
   /** True if both values are known and a test holds for them. */
   values(test: (sqlite: unknown, postgres: unknown) => boolean): boolean {
-    const { values } = this.finding
+    const values = this.#values
     return values !== undefined && test(values.sqlite, values.postgres)
+  }
+
+  /** How much a fact about the values weighs: a certainty if it holds, little where the values are not known. */
+  weightOf(holds: boolean): number {
+    if (holds) return CERTAIN
+    return this.isOfRows && this.#values === undefined ? LIKELY : 0
   }
 
   /** True if the values are known, and are not two strings. */
@@ -145,7 +171,7 @@ export function isClose(a: number, b: number): boolean {
 
 /** Signs of one weight. */
 export function signs(weight: number, places: readonly (Expression | number)[]): Sign[] {
-  return places.map(at => ({ at, weight }))
+  return weight <= 0 ? [] : places.map(at => ({ at, weight }))
 }
 
 /** A certain sign at each place; at the beginning of the text without one. */

@@ -25,9 +25,12 @@ function isText({ type, kind }: Expression): boolean {
   return type === 'text' && kind !== 'string'
 }
 
-/** The places on Postgres where the order of texts decides. */
-function orderedTexts({ postgres }: Evidence): Expression[] {
-  const keys = postgres.orders.map(({ expression }) => expression).filter(isText)
+/** The places where the order of texts decides, and the text of Postgres gives no collation. */
+function orderedTexts(evidence: Evidence): Expression[] {
+  const { postgres, query } = evidence
+  const keys = postgres.orders.flatMap(({ expression }, i) =>
+    isText(expression) && !hasCollate(expression) ? (query.orders[i]?.expression ?? []) : []
+  )
   const compared = postgres.expressions.filter(
     ({ kind, name, operands }) =>
       kind === 'operator' && ['<', '>', '<=', '>=', 'BETWEEN', 'NOT BETWEEN'].includes(name) && operands.some(isText)
@@ -35,7 +38,8 @@ function orderedTexts({ postgres }: Evidence): Expression[] {
   const extremes = postgres.expressions.filter(
     ({ kind, name, operands }) => kind === 'call' && (name === 'min' || name === 'max') && operands.some(isText)
   )
-  return [...keys, ...compared, ...extremes].filter(expression => !hasCollate(expression))
+  const others = [...compared, ...extremes].filter(expression => !hasCollate(expression))
+  return [...keys, ...others.flatMap(expression => evidence.counterpart(expression) ?? [])]
 }
 
 const TEXT_FUNCTIONS =
@@ -44,7 +48,7 @@ const TEXT_FUNCTIONS =
 export const TEXTS: readonly Rule[] = [
   {
     name: 'like-backslash',
-    title: 'A backslash in a pattern of LIKE escapes on Postgres; on SQLite it is a character.',
+    title: 'In a pattern of LIKE a backslash escapes on Postgres; on SQLite it stands for itself.',
     mend: "Name another character: LIKE '50!%' ESCAPE '!'.",
     *find(evidence) {
       if (evidence.kind === 'columns') return
@@ -73,7 +77,7 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'like-number',
-    title: 'LIKE takes any value on SQLite, and only text on Postgres.',
+    title: 'LIKE takes values of any type on SQLite, and only text on Postgres.',
     mend: "Make a text of it: CAST(age AS TEXT) LIKE '1%'.",
     find: evidence =>
       evidence.fails('postgres', 'undefined_function') && evidence.says('postgres', /~~/)
@@ -88,7 +92,7 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'case-beyond-ascii',
-    title: 'lower() and upper() change A to Z alone on SQLite, and the letters of every language on Postgres.',
+    title: 'lower() and upper() convert only A to Z on SQLite, and the letters of all languages on Postgres.',
     mend: 'Write lower(name COLLATE "C"), and do the rest in JavaScript.',
     *find(evidence) {
       if (!evidence.isOfRows) return
@@ -110,7 +114,7 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'substr-start',
-    title: 'substr() counts a negative start or length from the end on SQLite; on Postgres it is a place before the text.',
+    title: 'substr() counts a negative start or length from the end on SQLite; on Postgres a negative start lies before the string.',
     mend: 'Count it yourself: substr(name, length(name) - 2).',
     *find(evidence) {
       if (!evidence.isOfRows && !evidence.fails('postgres', 'substring_error')) return
@@ -127,7 +131,7 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'precedence',
-    title: '|| and -> bind more strongly than + and * on SQLite, and less strongly on Postgres.',
+    title: '|| and -> bind more strongly than + and * on SQLite, and more weakly on Postgres.',
     mend: "Write parentheses: 'x' || (age + 1).",
     find: evidence =>
       signs(
@@ -144,7 +148,7 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'text-of-number',
-    title: 'The text of a DOUBLE PRECISION is 1.0 on SQLite and 1 on Postgres.',
+    title: "A DOUBLE PRECISION becomes '1.0' as text on SQLite, and '1' on Postgres.",
     mend: 'Select the number and format it in JavaScript, or make an integer of it first: CAST(CAST(floor(weight) AS BIGINT) AS TEXT).',
     find: evidence =>
       evidence.isOfRows
@@ -156,8 +160,8 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'text-of-boolean',
-    title: 'The text of a BOOLEAN is 1 on SQLite and true on Postgres.',
-    mend: "Say the text: CASE WHEN active THEN 'true' ELSE 'false' END.",
+    title: "A BOOLEAN becomes '1' as text on SQLite, and 'true' on Postgres.",
+    mend: "Write CASE WHEN active THEN 'true' ELSE 'false' END.",
     find: evidence =>
       evidence.isOfRows
         ? signs(
@@ -168,7 +172,7 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'text-of-time',
-    title: 'The text of a time is 2024-01-31T10:30:00.000Z on SQLite and 2024-01-31 10:30:00+00 on Postgres.',
+    title: "A time becomes '2024-01-31T10:30:00.000Z' as text on SQLite, and '2024-01-31 10:30:00+00' on Postgres.",
     mend: 'Select the column itself, or take a part of it: sql.day(seen).',
     find: evidence =>
       evidence.isOfRows
@@ -180,7 +184,7 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'concat-operands',
-    title: '|| joins any values on SQLite; on Postgres one of them must be a text.',
+    title: '|| joins values of any types on SQLite; Postgres needs text on one side.',
     mend: 'Make a text of one: CAST(age AS TEXT) || age.',
     find: evidence =>
       evidence.fails('postgres', 'undefined_function') && evidence.says('postgres', /operator does not exist: .*\|\|/)
@@ -189,13 +193,13 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'glob',
-    title: 'Only SQLite has GLOB.',
+    title: 'Only SQLite has GLOB and MATCH.',
     mend: "Compare the beginning: substr(name, 1, 1) = 'a'; or write LIKE.",
-    find: evidence => (evidence.fails('postgres') ? signs(CERTAIN, evidence.operators('GLOB', 'NOT GLOB')) : [])
+    find: evidence => (evidence.fails('postgres') ? signs(CERTAIN, evidence.operators('GLOB', 'NOT GLOB', 'MATCH', 'NOT MATCH')) : [])
   },
   {
     name: 'regexp',
-    title: 'SQLite has no regular expressions: ~ and SIMILAR TO are operators of Postgres, and REGEXP is an operator without a function.',
+    title: 'SQLite has no regular expressions: it lacks ~ and SIMILAR TO, and has no function behind REGEXP.',
     mend: 'Write LIKE or substr(), or filter the rows in JavaScript.',
     find: evidence =>
       evidence.kind === 'error'
@@ -223,7 +227,7 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'text-argument',
-    title: 'Functions of texts, such as length() and upper(), take any value on SQLite, and only text on Postgres.',
+    title: 'length(), upper() and other functions of text take values of any type on SQLite, and only text on Postgres.',
     mend: 'Make a text of it: length(CAST(age AS TEXT)).',
     *find(evidence) {
       if (!evidence.fails('postgres', 'undefined_function')) return
@@ -233,13 +237,13 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'string-aggregate',
-    title: 'group_concat() is of SQLite alone, and string_agg() takes only text on Postgres.',
+    title: 'Only SQLite has group_concat(), and string_agg() takes only text on Postgres.',
     mend: "Write string_agg(CAST(hits AS TEXT), ',' ORDER BY id), which both have.",
     find: evidence => (evidence.fails('postgres', 'undefined_function') ? signs(CERTAIN, evidence.calls('group_concat', 'string_agg')) : [])
   },
   {
     name: 'aggregate-order',
-    title: 'An aggregate without ORDER BY joins the rows in the order in which they happen to lie.',
+    title: 'string_agg() without ORDER BY joins the rows in their physical order.',
     mend: "Write the order into it: string_agg(name, ',' ORDER BY id).",
     *find(evidence) {
       if (!evidence.isOfRows) return
@@ -251,7 +255,7 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'char-padding',
-    title: 'Postgres fills up CHAR(n) with blanks, and SQLite does not.',
+    title: 'Postgres pads CHAR(n) with blanks, and SQLite does not.',
     mend: 'Declare the column TEXT with CHECK (length(code) <= 5).',
     *find(evidence) {
       if (!evidence.isOfRows) return
@@ -265,7 +269,7 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'uuid-case',
-    title: 'A UUID is kept in lower case on Postgres, and as it was given on SQLite.',
+    title: 'Postgres stores a UUID in lower case, SQLite as it was given.',
     mend: 'Give UUIDs in lower case, as randomUUID() does: lower(:token).',
     *find(evidence) {
       if (!evidence.isOfRows) return
@@ -279,14 +283,11 @@ export const TEXTS: readonly Rule[] = [
   },
   {
     name: 'collation',
-    title: 'Texts go by their bytes on SQLite, and by the language of the database on Postgres.',
+    title: 'SQLite sorts strings by their bytes, Postgres by the collation of the database.',
     mend: 'Write name COLLATE "C" in the query or in the table; a SQL file leaves it out for SQLite.',
     *find(evidence) {
       if (!evidence.isOfRows) return
-      for (const expression of orderedTexts(evidence)) {
-        const at = evidence.counterpart(expression)
-        if (at !== undefined) yield* textOrderSigns(evidence, at)
-      }
+      for (const at of orderedTexts(evidence)) yield* textOrderSigns(evidence, at)
     }
   }
 ]

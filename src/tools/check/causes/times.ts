@@ -1,5 +1,5 @@
 import type { Expression } from '../expressions.ts'
-import { CERTAIN, COMPARISONS, comparedOf, type Evidence, LIKELY, POSSIBLE, type Rule, signs } from './rule.ts'
+import { CERTAIN, comparedOf, type Evidence, LIKELY, POSSIBLE, type Rule, signs } from './rule.ts'
 
 const isTimestamp = ({ type }: Expression) => type === 'timestamp'
 const isDate = ({ type }: Expression) => type === 'date'
@@ -15,7 +15,7 @@ function isOtherForm(literal: Expression, other: Expression): boolean {
 }
 
 function comparisonsOf(evidence: Evidence, test: (operands: Expression[]) => boolean): Expression[] {
-  return evidence.operators(...COMPARISONS).filter(comparison => test(comparedOf(comparison)))
+  return evidence.comparisons.filter(comparison => test(comparedOf(comparison)))
 }
 
 const SQLITE_TIMES = ['strftime', 'datetime', 'julianday', 'unixepoch', 'timediff', 'time', 'date']
@@ -28,13 +28,13 @@ const CURRENT = ['current_timestamp', 'current_time', 'localtimestamp', 'localti
 export const TIMES: readonly Rule[] = [
   {
     name: 'current-timestamp',
-    title: 'CURRENT_TIMESTAMP is a text without milliseconds on SQLite, of another form than stored times, with which it compares wrongly.',
+    title: "CURRENT_TIMESTAMP returns '2024-01-31 10:30:00' on SQLite, which compares wrongly with stored times: their form is another.",
     mend: 'Write sql.now().',
     find: evidence => (evidence.kind === 'columns' ? [] : signs(LIKELY + 4, evidence.calls(...CURRENT)))
   },
   {
     name: 'time-literal',
-    title: 'A time is compared as text on SQLite, where a literal of another form than 2024-01-31T10:30:00.000Z sorts wrongly.',
+    title: 'SQLite compares times as text, so a literal in another form than 2024-01-31T10:30:00.000Z sorts wrongly.',
     mend: 'Give the time as a parameter, or write it as 2024-01-31T10:30:00.000Z; a day as 2024-01-31.',
     *find(evidence) {
       if (evidence.kind === 'columns') return
@@ -47,8 +47,8 @@ export const TIMES: readonly Rule[] = [
   },
   {
     name: 'date-with-time',
-    title: 'A DATE column keeps a whole time on SQLite, and a DATE is the beginning of its text; on Postgres it is a day.',
-    mend: 'Make a day of the time: sql.day(seen).',
+    title: 'A DATE column keeps a whole time on SQLite, and compares with one as text; on Postgres it is a day.',
+    mend: 'Write sql.day(seen).',
     *find(evidence) {
       if (!evidence.isOfRows) return
       yield* signs(
@@ -65,7 +65,7 @@ export const TIMES: readonly Rule[] = [
   },
   {
     name: 'date-arithmetic',
-    title: 'SQLite computes with the year of a date, since its text begins with it; Postgres with days.',
+    title: 'SQLite computes with the year of a date, Postgres with days.',
     mend: "Write sql.shift(born, 1, 'days'), and take differences in JavaScript.",
     *find(evidence) {
       const isRefused =
@@ -79,7 +79,7 @@ export const TIMES: readonly Rule[] = [
   },
   {
     name: 'cast-to-time',
-    title: 'A cast to DATE or TIMESTAMP is the year as a number on SQLite.',
+    title: 'CAST to DATE or TIMESTAMP returns the year as a number on SQLite.',
     mend: 'Compare with the text itself, and write sql.day(seen) for the day of a time.',
     find: evidence =>
       evidence.isOfRows
@@ -91,7 +91,7 @@ export const TIMES: readonly Rule[] = [
   },
   {
     name: 'cast-to-length',
-    title: 'A cast to VARCHAR(n) or CHAR(n) cuts the text on Postgres alone.',
+    title: 'CAST to VARCHAR(n) or CHAR(n) truncates on Postgres alone.',
     mend: 'Write substr(name, 1, 2).',
     find: evidence =>
       evidence.isOfRows
@@ -106,7 +106,7 @@ export const TIMES: readonly Rule[] = [
   },
   {
     name: 'cast-to-other',
-    title: 'A cast to BOOLEAN, JSON, UUID or BYTEA makes a number on SQLite, and BLOB is no type of Postgres.',
+    title: 'CAST to BOOLEAN, JSON, UUID or BYTEA returns a number on SQLite, and Postgres has no BLOB.',
     mend: 'Write CASE for a truth value; cast to TEXT, INTEGER, BIGINT and DOUBLE PRECISION alone.',
     find: evidence =>
       evidence.kind === 'columns'
@@ -118,12 +118,13 @@ export const TIMES: readonly Rule[] = [
   },
   {
     name: 'expression-of-time',
-    title: 'Only a plain column has a type on SQLite; a time that is computed is its text.',
+    title: 'SQLite knows the types of plain columns alone, so a computed time is a string.',
     mend: 'Select the column of the row: ORDER BY seen DESC LIMIT 1; or declare it: -- @column latest timestamp.',
     *find(evidence) {
       const { differing } = evidence
       const isPair = evidence.values((a, b) => typeof a === 'string' && b instanceof Date)
-      if (isPair && differing !== undefined && differing.kind !== 'column') yield { at: differing, weight: CERTAIN - 2 }
+      const isTime = isPair || differing?.type === 'timestamp'
+      if (isTime && differing !== undefined && differing.kind !== 'column') yield* signs(evidence.weightOf(isPair) - 1, [differing])
     }
   },
   {
@@ -144,7 +145,7 @@ export const TIMES: readonly Rule[] = [
   },
   {
     name: 'zone-ignored',
-    title: 'The zone of a text is ignored by a TIMESTAMP column on Postgres, and heeded on SQLite.',
+    title: 'A TIMESTAMP column ignores the time zone of a string on Postgres, and SQLite applies it.',
     mend: 'Pass a Date, or declare TIMESTAMPTZ.',
     *find(evidence) {
       if (!evidence.isOfRows) return

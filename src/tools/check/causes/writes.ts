@@ -16,7 +16,7 @@ function isConverted(type: string | undefined, value: Expression): boolean {
 export const WRITES: readonly Rule[] = [
   {
     name: 'insert-or',
-    title: 'INSERT OR … and REPLACE are of SQLite alone; REPLACE deletes the row that is there, with all that refers to it.',
+    title: 'Only SQLite has INSERT OR … and REPLACE, which deletes the row that is there and what refers to it.',
     mend: 'Write ON CONFLICT (id) DO NOTHING, or DO UPDATE SET name = excluded.name.',
     find: evidence =>
       evidence.fails('postgres', 'syntax_error')
@@ -25,13 +25,13 @@ export const WRITES: readonly Rule[] = [
   },
   {
     name: 'upsert-twice',
-    title: 'One INSERT … ON CONFLICT DO UPDATE may change a row twice on SQLite; on Postgres it is an error.',
+    title: 'INSERT … ON CONFLICT DO UPDATE can change a row twice on SQLite, and fails on Postgres.',
     mend: 'Let each key come once: SELECT DISTINCT, or GROUP BY the key.',
     find: evidence => (evidence.fails('postgres', 'cardinality_violation') ? certain(evidence.wordsAt('ON', 'CONFLICT')) : [])
   },
   {
     name: 'subquery-of-many',
-    title: 'A subquery of several rows stands for its first on SQLite; on Postgres it is an error.',
+    title: "SQLite takes the first of a subquery's rows; Postgres refuses more than one.",
     mend: 'Say which row: (SELECT max(hits) FROM visits …), or ORDER BY … LIMIT 1.',
     find: evidence =>
       evidence.fails('postgres', 'cardinality_violation') && evidence.wordsAt('ON', 'CONFLICT').length === 0
@@ -52,7 +52,7 @@ export const WRITES: readonly Rule[] = [
   },
   {
     name: 'upsert-ambiguous',
-    title: 'In DO UPDATE a bare column is that of the row that is there on SQLite; on Postgres it is ambiguous.',
+    title: 'In DO UPDATE a bare column is that of the existing row on SQLite, and ambiguous on Postgres.',
     mend: 'Name the table: SET points = people.points + 1.',
     find: evidence => (evidence.fails('postgres', 'ambiguous_column') ? certain(evidence.wordsAt('ON', 'CONFLICT')) : [])
   },
@@ -64,7 +64,7 @@ export const WRITES: readonly Rule[] = [
   },
   {
     name: 'default-keyword',
-    title: 'SQLite takes no DEFAULT among values.',
+    title: 'SQLite has no DEFAULT among values.',
     mend: 'Leave the column out.',
     find: evidence =>
       evidence.fails('sqlite')
@@ -78,13 +78,34 @@ export const WRITES: readonly Rule[] = [
   },
   {
     name: 'writing-with',
-    title: 'WITH may write on Postgres alone.',
+    title: 'Only Postgres has INSERT, UPDATE and DELETE in WITH.',
     mend: 'Run two statements in a transaction.',
     find: evidence =>
       evidence.fails('sqlite')
         ? signs(
             CERTAIN,
             ['DELETE', 'INSERT', 'UPDATE'].flatMap(verb => evidence.wordsAt('AS', '(', verb))
+          )
+        : []
+  },
+  {
+    name: 'write-limit',
+    title: 'Only SQLite has ORDER BY and LIMIT in UPDATE and DELETE.',
+    mend: 'Choose the rows in a subquery: WHERE id IN (SELECT id FROM visits ORDER BY id LIMIT 1).',
+    find: evidence =>
+      evidence.fails('postgres', 'syntax_error') && evidence.wordsAt('DELETE').length + evidence.wordsAt('UPDATE').length > 0
+        ? signs(CERTAIN - 2, [...evidence.wordsAt('ORDER', 'BY'), ...evidence.wordsAt('LIMIT')])
+        : []
+  },
+  {
+    name: 'returning-table',
+    title: 'SQLite has no visits.* in RETURNING.',
+    mend: 'Write RETURNING *.',
+    find: evidence =>
+      evidence.fails('sqlite')
+        ? signs(
+            CERTAIN,
+            evidence.expressions(({ kind, name, clause }) => kind === 'column' && name === '*' && clause === 'returning')
           )
         : []
   },
@@ -96,21 +117,21 @@ export const WRITES: readonly Rule[] = [
   },
   {
     name: 'varchar-length',
-    title: 'Postgres holds VARCHAR(n) and CHAR(n) to their length; SQLite does not.',
+    title: 'Postgres enforces the length of VARCHAR(n), and SQLite does not.',
     mend: 'Declare TEXT with CHECK (length(label) <= 5), which both hold to.',
     find: evidence =>
       evidence.fails('postgres', 'string_data_right_truncation') ? certain(evidence.query.assignments.map(({ value }) => value)) : []
   },
   {
     name: 'nulls-in-key',
-    title: 'A primary key other than INTEGER may be NULL on SQLite.',
+    title: 'SQLite accepts NULL in a primary key that is no INTEGER.',
     mend: 'Declare it NOT NULL PRIMARY KEY.',
     find: evidence => (evidence.fails('postgres', 'not_null_violation') && !evidence.fails('sqlite') ? certain([]) : [])
   },
   {
     name: 'stored-type',
-    title: 'SQLite keeps a value of another type than the column; Postgres converts or refuses it.',
-    mend: "Bind what the column is declared for: an integer, CASE WHEN active THEN 'true' ELSE 'false' END.",
+    title: "SQLite stores a value of another type than the column's; Postgres converts or refuses it.",
+    mend: "Bind values of the column's type: Math.round(x), String(flag).",
     *find(evidence) {
       const { assignments } = evidence.query
       const isRefused = evidence.fails('postgres', 'datatype_mismatch') && evidence.says('postgres', /column .* is of type/)
@@ -129,7 +150,7 @@ export const WRITES: readonly Rule[] = [
   },
   {
     name: 'reused-id',
-    title: 'INTEGER PRIMARY KEY gives the id of a deleted last row again on SQLite.',
+    title: 'INTEGER PRIMARY KEY reuses the id of a deleted last row on SQLite.',
     mend: 'Declare the id with sql.autoId.',
     *find(evidence) {
       if (!evidence.isOfRows || !isInsert(evidence)) return
@@ -147,7 +168,7 @@ export const WRITES: readonly Rule[] = [
   },
   {
     name: 'update-from-many',
-    title: 'UPDATE … FROM takes any of several rows that match.',
+    title: 'UPDATE … FROM takes any one of several rows that match.',
     mend: 'Say which: SET points = (SELECT max(hits) FROM visits WHERE …).',
     *find(evidence) {
       if (!evidence.isOfRows || evidence.wordsAt('UPDATE').length === 0) return
@@ -165,7 +186,7 @@ export const WRITES: readonly Rule[] = [
   },
   {
     name: 'text-into-number',
-    title: 'A text that is no number is kept in an INTEGER column on SQLite, and refused on Postgres.',
+    title: 'SQLite stores a string that is no number in an INTEGER column; Postgres refuses it.',
     mend: 'Bind numbers.',
     find: evidence =>
       evidence.fails('postgres', 'invalid_text_representation') && !evidence.fails('sqlite')
