@@ -8,7 +8,7 @@ import { ParameterGenerator, type ParameterSet } from '../data/parameters.ts'
 import { Random } from '../data/random.ts'
 import { RowGenerator, type SetPlan } from '../data/rows.ts'
 import type { Column, Schema } from '../data/schema.ts'
-import { offsetInFile, textOf, type Variant } from '../generate/typed.ts'
+import { textOf, type Variant } from '../generate/typed.ts'
 import type { Side } from '../lab/lab.ts'
 import type { Answer } from './answer.ts'
 import { explain } from './causes.ts'
@@ -31,8 +31,6 @@ export interface Result {
   /** The database that disagrees with itself. */
   readonly dialect?: Dialect | undefined
   readonly cause?: Cause | undefined
-  /** Where in a file the cause stands. */
-  readonly place?: { readonly file: QuerySql['file']; readonly offset: number } | undefined
   readonly example?: Example | undefined
   readonly trial?: Trial | undefined
   /** Why nothing was seen. */
@@ -51,7 +49,7 @@ export interface CheckOptions {
 const CHUNK = 16
 
 /** How many more sets of rows a query gets that has given no row. */
-const MORE = 24
+const MORE = 12
 
 /** Checks queries, and returns the results in their order. */
 export async function checkSubjects(
@@ -114,7 +112,6 @@ async function checkChunk(
   const filled = new Set<string>()
   const results = new Map<Subject, Result>()
   const runSet = async (plan: SetPlan, wanted: readonly Progress[]) => {
-    const T0 = Date.now()
     await withRows(
       replicas,
       schema,
@@ -122,17 +119,13 @@ async function checkChunk(
       plan,
       async loaded => {
         for (const [name, rows] of loaded.rows) if (rows.length > 0) filled.add(name)
-        Object.assign(globalThis, { tFill: ((globalThis as any).tFill ?? 0) + Date.now() - T0 })
         for (const one of wanted) await runOnSet(one, replicas, schema, loaded)
       },
       ({ table, message }) => refusals.set(table, message)
     )
-    Object.assign(globalThis, { tLoad: ((globalThis as any).tLoad ?? 0) + Date.now() - T0 })
     for (const one of wanted) {
       if (one.found === undefined) continue
-      const T1 = Date.now()
       const result = await resultOfDifference(one, replicas, schema)
-      Object.assign(globalThis, { tShrink: ((globalThis as any).tShrink ?? 0) + Date.now() - T1 })
       // What does not come again, and reads no clock, is chance.
       if (result === undefined) one.found = undefined
       else results.set(one.subject, result)
@@ -145,8 +138,23 @@ async function checkChunk(
     if (vacuous.length === 0) break
     await runSet({ name: `more ${i}`, size: i % 2 === 0 ? 24 : 12, nulls: i % 3 === 0 ? 0.5 : 0.1, without: undefined }, vacuous)
   }
-  const emptyTables = [...refusals].filter(([table]) => !filled.has(table))
+  const emptyTables = whyEmpty(schema, filled, refusals)
   return progress.map(one => results.get(one.subject) ?? resultWithoutDifference(one, emptyTables))
+}
+
+/** Why tables never had a row: what their own rows were refused with, or those of a table that they refer to. */
+function whyEmpty({ tables }: Schema, filled: ReadonlySet<string>, refusals: ReadonlyMap<string, string>): Map<string, string> {
+  const reasons = new Map<string, string>()
+  // A table comes behind those that it refers to.
+  for (const { name, foreignKeys } of tables) {
+    if (filled.has(name)) continue
+    const inherited = foreignKeys.map(({ table }) => reasons.get(table)).find(reason => reason !== undefined)
+    reasons.set(
+      name,
+      refusals.get(name) ?? inherited ?? `No row of the table "${name}" could be generated, so nothing that reads it can be tried.`
+    )
+  }
+  return reasons
 }
 
 /** The literals of the queries that name a column. */
@@ -234,7 +242,6 @@ async function resultOfDifference(progress: Progress, replicas: readonly Replica
     kind: comparison.kind,
     dialect: comparison.status === 'undetermined' ? comparison.dialect : undefined,
     cause,
-    place: placeOf(subject, shrunk.example, cause),
     ...shrunk
   }
 }
@@ -263,19 +270,12 @@ function findingOf(subject: Subject, schema: Schema, { example, trial }: Shrunk)
   return { kind, texts: { sqlite: text('sqlite'), postgres: text('postgres') }, schema, column, values, errors }
 }
 
-function placeOf(subject: Subject, example: Example, cause: Cause | undefined): Result['place'] {
-  const sql = subject.query.sql.sqlite
-  if (cause?.offset === undefined || sql === undefined) return undefined
-  const offset = offsetInFile(sql, variantOf(subject, example), cause.offset)
-  return offset === undefined ? undefined : { file: sql.file, offset }
-}
-
 function resultWithoutDifference(
   { subject, runs, hasRows, lastError }: Progress,
-  emptyTables: readonly (readonly [string, string])[]
+  emptyTables: ReadonlyMap<string, string>
 ): Result {
   const { query, words, refusals } = subject
-  const empty = emptyTables.find(([table]) => words.has(table.toLowerCase()))
+  const empty = [...emptyTables].find(([table]) => words.has(table.toLowerCase()))
   if (empty !== undefined) return { subject, verdict: 'vacuous', runs, problem: empty[1] }
   if (refusals.sqlite !== undefined && refusals.postgres !== undefined) {
     return { subject, verdict: 'vacuous', runs, problem: `Both databases refuse it. Postgres: ${refusals.postgres.message}.` }

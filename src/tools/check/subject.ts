@@ -123,7 +123,7 @@ async function findUntyped(
   for (const { name, type } of description.parameters) {
     if (type !== 'text' || query.parameters.find(parameter => parameter.name === name)?.annotation?.type !== undefined) continue
     const other = await describer.describe(text, new Map([[name, INTEGER]])).catch(() => undefined)
-    if (other !== undefined && other.columns.some(({ typeName }, i) => typeName !== description.columns[i]?.typeName)) untyped.push(name)
+    if (other?.columns.some(({ typeName }, i) => typeName !== description.columns[i]?.typeName)) untyped.push(name)
   }
   return untyped
 }
