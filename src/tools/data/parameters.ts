@@ -3,7 +3,7 @@ import type { TypeWord } from '../../files/types.ts'
 import type { Literals } from './literals.ts'
 import { Deck, Random } from './random.ts'
 import type { DataRows } from './rows.ts'
-import type { Schema } from './schema.ts'
+import type { Column, Schema } from './schema.ts'
 import { type DataValue, valuesFor } from './values.ts'
 
 /** A parameter to be given values. */
@@ -19,52 +19,96 @@ export interface ParameterPlan {
 
 export type ParameterSet = Readonly<Record<string, DataValue>>
 
+/** What one set of rows has: those that are stored, and some that are not. */
+type GivenRows = { readonly rows: DataRows; readonly fresh: DataRows }
+
 /** Generates sets of parameters for one query on one set of rows. */
 export function generateParameters(
   plans: readonly ParameterPlan[],
-  { rows, fresh }: { readonly rows: DataRows; readonly fresh: DataRows },
+  given: GivenRows,
   schema: Schema,
   literals: Literals,
   count: number,
   seed: string
 ): ParameterSet[] {
-  if (plans.length === 0) return [{}]
-  const random = new Random(seed)
-  const decks = plans.map(plan => new Deck(candidatesFor(plan, rows, schema, literals, random), random))
-  // Values of one row belong together: WHERE id = :id AND author = :author; INSERT.
-  const fromRows = [rowParameters(plans, fresh, random), rowParameters(plans, rows, random)]
-  return Array.from({ length: count }, (_, i) => {
-    const set = Object.fromEntries(plans.map((plan, p) => [plan.name, decks[p]?.deal() ?? null]))
-    const known = fromRows[i % 3] ?? []
-    return known.length > 0 ? { ...set, ...random.pick(known) } : set
-  })
+  return new ParameterGenerator(plans, schema, literals, seed).sets(given, count)
+}
+
+/** Generates the parameters of one query. Its decks go on from one set of rows to the next, so that each value comes. */
+export class ParameterGenerator {
+  readonly #plans: readonly ParameterPlan[]
+  readonly #schema: Schema
+  readonly #random: Random
+  /** The values of each parameter that no row gives. */
+  readonly #edges: ReadonlyMap<string, Deck<DataValue>>
+
+  constructor(plans: readonly ParameterPlan[], schema: Schema, literals: Literals, seed: string) {
+    this.#plans = plans
+    this.#schema = schema
+    const random = new Random(seed)
+    this.#random = random
+    this.#edges = new Map(plans.map(plan => [plan.name, new Deck(edgesOf(plan, schema, literals), random)]))
+  }
+
+  sets({ rows, fresh }: GivenRows, count: number): ParameterSet[] {
+    if (this.#plans.length === 0) return [{}]
+    const known = new Map(this.#plans.map(plan => [plan.name, this.#valuesOf(plan, rows)]))
+    // Values of one row belong together: WHERE id = :id AND author = :author; INSERT.
+    const ofFresh = rowParameters(this.#plans, fresh, this.#schema, this.#random)
+    const ofRows = rowParameters(this.#plans, rows, this.#schema, this.#random)
+    return Array.from({ length: count }, (_, i) => {
+      const dealt = Object.fromEntries(this.#plans.map(plan => [plan.name, this.#deal(plan, known.get(plan.name) ?? [])]))
+      const rowsOfSet = i === 2 ? [] : i % 2 === 0 ? ofFresh : ofRows
+      if (rowsOfSet.length === 0) return dealt
+      const set: Record<string, DataValue> = { ...dealt, ...this.#random.pick(rowsOfSet) }
+      if (i < 3) return set
+      // One that leaves the row shows what the others hide.
+      const plan = this.#random.pick(this.#plans)
+      set[plan.name] = plan.isList ? (dealt[plan.name] ?? null) : (this.#edges.get(plan.name)?.deal() ?? null)
+      return set
+    })
+  }
+
+  /** Half of the rows, so that conditions hold, and half of the edges. */
+  #deal(plan: ParameterPlan, known: readonly DataValue[]): DataValue {
+    const one = () =>
+      known.length > 0 && this.#random.chance(0.5) ? this.#random.pick(known) : (this.#edges.get(plan.name)?.deal() ?? null)
+    if (!plan.isList) return one()
+    const length = this.#random.pick([0, 1, 3, 5, 20])
+    return Array.from({ length }, one).filter(value => value !== null)
+  }
+
+  #valuesOf(plan: ParameterPlan, rows: DataRows): DataValue[] {
+    if (plan.isCount) return []
+    const columns = columnsAlike(plan, this.#schema)
+    return columns
+      .flatMap(({ table, column }) => (rows.get(table) ?? []).map(row => row[column.name] ?? null))
+      .filter(value => value !== null)
+  }
 }
 
 const COUNTS = [0, 1, 2, 5, 1000]
 
-function candidatesFor(plan: ParameterPlan, rows: DataRows, schema: Schema, literals: Literals, random: Random): DataValue[] {
+function edgesOf(plan: ParameterPlan, schema: Schema, literals: Literals): DataValue[] {
   if (plan.isCount) return COUNTS
-  const ofRows = random.shuffle(valuesOfRows(plan, rows, schema)).slice(0, 12)
-  const general = valuesFor({ type: plan.type, typeName: plan.type }, literals)
-  // Half of the rows, so that conditions hold, and half of the edges.
-  const values = [...ofRows, ...random.shuffle(general).slice(0, Math.max(6, ofRows.length))]
-  if (plan.isList) {
-    const known = values.filter(value => value !== null)
-    return [[], known.slice(0, 1), known.slice(0, 3), known, random.shuffle(known).slice(0, 5)]
-  }
-  return plan.isNullable ? [...values, null, null] : values
+  const columns = columnsAlike(plan, schema).map(({ column }) => column)
+  const values = [...valuesFor({ type: plan.type, typeName: plan.type }, literals), ...overlong(columns)]
+  return plan.isNullable && !plan.isList ? [...values, null, null] : values
 }
 
-/** Values of columns of the parameter's type; of those whose name is alike alone, where there are any. */
-function valuesOfRows({ name, type }: ParameterPlan, rows: DataRows, { tables }: Schema): DataValue[] {
+/** A text for each limit of a VARCHAR or CHAR, and one that is longer. */
+function overlong(columns: readonly Column[]): string[] {
+  const limits = columns.map(({ typeName }) => Number(/^character.*\((\d+)\)/.exec(typeName)?.[1]))
+  return [...new Set(limits)].filter(limit => limit < 1000).flatMap(limit => ['x'.repeat(limit), 'x'.repeat(limit + 1)])
+}
+
+/** The columns of a parameter's type; those whose name is alike alone, where there are any. */
+function columnsAlike({ name, type }: ParameterPlan, { tables }: Schema): { table: string; column: Column }[] {
   const found = tables.flatMap(table =>
-    table.columns.filter(column => column.type === type || (isInteger(column.type) && isInteger(type))).map(column => ({ table, column }))
+    table.columns.filter(column => isAlike(column.type, type)).map(column => ({ table: table.name, column }))
   )
   const alike = found.filter(({ column }) => simple(column.name) === simple(name))
-  const chosen = alike.length > 0 ? alike : found
-  return chosen
-    .flatMap(({ table, column }) => (rows.get(table.name) ?? []).map(row => row[column.name] ?? null))
-    .filter(value => value !== null)
+  return alike.length > 0 ? alike : found
 }
 
 function isInteger(type: TypeWord | undefined): boolean {
@@ -76,18 +120,23 @@ function simple(name: string): string {
   return name.replaceAll('_', '').toLowerCase()
 }
 
-/** For each row of a table, the parameters that are named like its columns. */
-function rowParameters(plans: readonly ParameterPlan[], rows: DataRows, random: Random): ParameterSet[] {
+/** For each row of a table, the parameters that are named like its columns, and of their types. */
+function rowParameters(plans: readonly ParameterPlan[], rows: DataRows, { tables }: Schema, random: Random): ParameterSet[] {
   const sets: ParameterSet[] = []
-  for (const tableRows of rows.values()) {
-    for (const row of random.shuffle(tableRows).slice(0, 8)) {
-      const entries = plans.flatMap(({ name, isList, isCount }) => {
-        const column = Object.keys(row).find(column => simple(column) === simple(name))
-        const value = column === undefined ? undefined : row[column]
-        return isList || isCount || value === undefined || value === null ? [] : [[name, value] as const]
-      })
+  for (const { name: table, columns } of tables) {
+    const pairs = plans.flatMap(({ name, type, isList, isCount }) => {
+      const column = columns.find(column => simple(column.name) === simple(name))
+      return isList || isCount || column === undefined || !isAlike(column.type, type) ? [] : [{ name, column: column.name }]
+    })
+    if (pairs.length === 0) continue
+    for (const row of random.shuffle(rows.get(table) ?? []).slice(0, 8)) {
+      const entries = pairs.map(({ name, column }) => [name, row[column] ?? null] as const).filter(([, value]) => value !== null)
       if (entries.length > 0) sets.push(Object.fromEntries(entries))
     }
   }
   return sets
+}
+
+function isAlike(one: TypeWord | undefined, other: TypeWord | undefined): boolean {
+  return one === other || (isInteger(one) && isInteger(other))
 }

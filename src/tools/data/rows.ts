@@ -39,19 +39,22 @@ const ATTEMPTS = 20
 /** How often a column has the value of another one. */
 const ECHOES = 0.3
 
+/** The literals that matter to a column. */
+export type LiteralsOf = (column: Column) => Literals
+
 /** The values of a column that its CHECKs allow, by `table.column`; undefined where they were not asked for. */
 export type AllowedValues = ReadonlyMap<string, readonly DataValue[]>
 
 export class RowGenerator {
   readonly #random: Random
-  readonly #literals: Literals
+  readonly #literalsOf: LiteralsOf
   readonly #allowed: AllowedValues
   /** By table and column; they go on from set to set, so that each value comes. */
   readonly #decks = new Map<string, Deck<DataValue>>()
 
-  constructor(literals: Literals, seed: string | number, allowed: AllowedValues = new Map()) {
+  constructor(literals: Literals | LiteralsOf, seed: string | number, allowed: AllowedValues = new Map()) {
     this.#random = new Random(seed)
-    this.#literals = literals
+    this.#literalsOf = typeof literals === 'function' ? literals : () => literals
     this.#allowed = allowed
   }
 
@@ -126,7 +129,7 @@ export class RowGenerator {
     const name = nameOf(table, column)
     let deck = this.#decks.get(name)
     if (deck === undefined) {
-      deck = new Deck(this.#allowed.get(name) ?? candidatesFor(table, column, this.#literals), this.#random)
+      deck = new Deck(this.#allowed.get(name) ?? candidatesFor(table, column, this.#literalsOf(column)), this.#random)
       this.#decks.set(name, deck)
     }
     return deck

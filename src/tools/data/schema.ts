@@ -7,6 +7,8 @@ import { wordOfDeclared, wordOfOid } from '../lab/types.ts'
 
 export interface Schema {
   readonly tables: readonly Table[]
+  /** True if a trigger may write into a table that the statement does not name. */
+  readonly hasTriggers?: boolean
 }
 
 export interface Table {
@@ -47,7 +49,12 @@ const OWN = 'duolect_migrations'
 /** Reads the tables of a database. */
 export async function readSchema(db: Handle): Promise<Schema> {
   const tables = db.dialect === 'sqlite' ? await readSqlite(db) : await readPostgres(db)
-  return { tables: tables.filter(({ name }) => name !== OWN) }
+  const triggers =
+    db.dialect === 'sqlite'
+      ? "SELECT count(*) AS count FROM sqlite_master WHERE type = 'trigger'"
+      : 'SELECT count(*) AS count FROM pg_trigger WHERE NOT tgisinternal'
+  const { count } = await db.one<{ count: number }>(triggers)
+  return { tables: tables.filter(({ name }) => name !== OWN), hasTriggers: count > 0 }
 }
 
 // Postgres --------------------------------------------------------------------------------------------------------
@@ -195,7 +202,7 @@ export function mergeSchemas(schemas: readonly Schema[]): Schema {
       tables.set(table.name, known === undefined ? table : mergeTables(known, table))
     }
   }
-  return { tables: inOrder([...tables.values()]) }
+  return { tables: inOrder([...tables.values()]), hasTriggers: schemas.some(({ hasTriggers }) => hasTriggers) }
 }
 
 function mergeTables(first: Table, second: Table): Table {

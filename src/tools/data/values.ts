@@ -15,15 +15,19 @@ export interface ValueType {
 /** Returns the values for a type, those near literals first. Never empty for a type that duolect knows. */
 export function valuesFor(valueType: ValueType, literals: Literals): DataValue[] {
   const { type, typeName } = valueType
+  // '3' is compared with numbers too.
+  const numbers = [...literals.numbers, ...literals.texts.filter(text => /^-?\d+(\.\d+)?$/.test(text)).map(Number)]
   switch (type) {
     case 'integer':
     case 'bigint':
-      return unique([...near(literals.numbers).filter(Number.isSafeInteger), ...integersOf(typeName)]).filter(n => fits(n, typeName))
+      return unique([...near(numbers).filter(Number.isSafeInteger), ...integersOf(typeName)]).filter(n => fits(n, typeName))
     case 'double':
-      return unique([...near(literals.numbers), 0, 1, 2, -1, 0.5, 1.5, 2.5, -2.5, 2.7, -0.1, 1e6, -1e6, 17.25])
+      return unique([...near(numbers), 0, 1, 2, -1, 0.5, 1.5, 2.5, -2.5, 2.7, -0.1, 1e6, -1e6, 17.25])
     case 'numeric':
-      return unique([...near(literals.numbers).map(String), '0', '1', '-1', '0.5', '1.50', '2.5', '10', '9', '-2.5', '1000000']).filter(
-        text => fitsNumeric(text, typeName)
+      return unique(
+        [...near(numbers).map(String), '0', '1', '-1', '0.5', '1.50', '2.5', '10', '9', '-2.5', '1000000']
+          .filter(text => fitsNumeric(text, typeName))
+          .map(text => withScale(text, typeName))
       )
     case 'boolean':
       return [true, false]
@@ -67,6 +71,12 @@ function fitsNumeric(text: string, typeName: string): boolean {
   if (found === null) return true
   const [whole = '', fraction = ''] = text.replace('-', '').split('.')
   return whole.length <= Number(found[1]) - Number(found[2]) && fraction.length <= Number(found[2])
+}
+
+/** As the column gives it back, since a NUMERIC(10,2) reads 1.50. */
+function withScale(text: string, typeName: string): string {
+  const scale = Number(/^numeric\(\d+,(\d+)\)$/.exec(typeName)?.[1] ?? 0)
+  return scale === 0 ? text : Number(text).toFixed(scale)
 }
 
 /** Month ends, a leap day, and times around midnight in UTC and in other zones. */
@@ -132,7 +142,9 @@ const TEXTS = [
   'a,b',
   'ß',
   '日本',
-  '😀'
+  '😀',
+  'Zoë Müller',
+  'a longer text with blanks'
 ]
 
 function textsOf({ texts, numbers }: Literals, typeName: string): string[] {
@@ -146,7 +158,7 @@ function textsOf({ texts, numbers }: Literals, typeName: string): string[] {
     return [text, plain, text.replaceAll('%', ''), text.toUpperCase(), text.toLowerCase()]
   })
   // length(name) < 20
-  const lengths = numbers
+  const lengths = [...numbers, ...texts.map(Number)]
     .filter(n => Number.isInteger(n) && n > 2 && n < 300)
     .flatMap(n => [n - 1, n, n + 1].map(length => 'abcdefghij'.repeat(31).slice(0, length)))
   return unique([...likely, ...lengths, ...TEXTS]).filter(text => [...text].length <= limit)

@@ -23,12 +23,14 @@ interface NativeConnection {
 class DescribeQuery {
   readonly done: Promise<readonly Field[]>
   readonly #text: string
+  readonly #types: readonly number[]
   #fields: readonly Field[] = []
   #resolve: (fields: readonly Field[]) => void = () => undefined
   #reject: (error: unknown) => void = () => undefined
 
-  constructor(text: string) {
+  constructor(text: string, types: readonly number[]) {
     this.#text = text
+    this.#types = types
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -36,7 +38,7 @@ class DescribeQuery {
   }
 
   submit(connection: NativeConnection): void {
-    connection.parse({ name: '', text: this.#text, types: [] })
+    connection.parse({ name: '', text: this.#text, types: this.#types })
     connection.describe({ type: 'S', name: '' })
     connection.sync()
   }
@@ -62,10 +64,11 @@ export async function openPostgresDescriber(url: string): Promise<Describer> {
     parameterTypes = dataTypeIDs
   })
 
-  async function describe(text: string): Promise<Description> {
+  async function describe(text: string, types: ReadonlyMap<string, number> = new Map()): Promise<Description> {
     const statement = statementOf(text, 'postgres')
     parameterTypes = []
-    const query = new DescribeQuery(statement.text)
+    // 0 lets the statement decide.
+    const query = new DescribeQuery(statement.text, statement.names?.map(name => types.get(name) ?? 0) ?? [])
     client.query(query as never)
     const fields = await query.done.catch(error => {
       const { message, position, code } = error as { message: string; position?: string; code?: string }

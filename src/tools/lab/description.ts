@@ -27,9 +27,10 @@ export interface Describer {
   /**
    * Describes a statement with `:name` parameters.
    *
+   * @param types of parameters, as numbers of Postgres's catalogue, where the statement does not decide
    * @throws DescribeError when the database refuses it
    */
-  describe(text: string): Promise<Description>
+  describe(text: string, types?: ReadonlyMap<string, number>): Promise<Description>
   close(): Promise<void>
 }
 
