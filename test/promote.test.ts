@@ -340,6 +340,38 @@ describe('Tables that are there', () => {
     })
   }
 
+  test('are left as they are, as all others, where the right to fill one is missing', async () => {
+    const path = file('CREATE TABLE other (v INTEGER); INSERT INTO other VALUES (1); CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (1)')
+    const url = await target()
+    const role = `promote_${process.pid}`
+    const [[schema] = []] = await query(url, 'SELECT current_schema()')
+    await query(
+      url,
+      `CREATE ROLE ${role}; CREATE TABLE t (v BIGINT); GRANT ALL ON SCHEMA ${schema} TO ${role}; GRANT SELECT ON t TO ${role}`
+    )
+    try {
+      const { status, output } = await promote(path, `${url}%20-c%20role%3D${role}`)
+      assert.equal(status, 1)
+      assert.match(output, /t: is refused by Postgres: permission denied/)
+      assert.deepEqual(await query(url, "SELECT to_regclass('other')"), [[null]])
+    } finally {
+      await query(url, `DROP OWNED BY ${role}; DROP ROLE ${role}`)
+    }
+  })
+
+  test('get a CHECK that the file got after a rehearsal', async () => {
+    const path = file('CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (1)')
+    const url = await target()
+    await promote(path, url, '--keep-open')
+    inFile(path, 'ALTER TABLE t RENAME TO old')
+    inFile(path, 'CREATE TABLE t (v INTEGER CHECK (v > 0))')
+    inFile(path, 'INSERT INTO t SELECT v FROM old')
+    inFile(path, 'DROP TABLE old')
+    const { status, output } = await promote(path, url)
+    assert.equal(status, 0, output)
+    await assert.rejects(query(url, 'INSERT INTO t VALUES (-1)'), /violates check constraint/)
+  })
+
   test('take times in every form where they hold whole seconds', async () => {
     const path = file("CREATE TABLE t (v TIMESTAMP); INSERT INTO t VALUES (0), ('2024-01-01 00:00:00'), ('2024-01-01T00:00:01.000Z')")
     const url = await target()

@@ -66,6 +66,23 @@ export interface Refusal {
   readonly key: readonly Cell[] | undefined
 }
 
+/**
+ * Takes off what a move takes off a table that is there, and undoes it. Returns why it cannot, such as a missing right;
+ * undefined if it can.
+ */
+export async function tryPreparing(context: MoveContext, table: PlanTable): Promise<string | undefined> {
+  await context.target.begin()
+  try {
+    await prepare(context, table)
+    return undefined
+  } catch (error) {
+    if ((error as { code?: string }).code === undefined) throw error
+    return serverMessage(error)
+  } finally {
+    await context.target.query('ROLLBACK').catch(() => undefined)
+  }
+}
+
 /** Moves a table, and undoes it. Returns why the server refuses it; undefined if it takes it. */
 export async function tryTable(context: MoveContext, table: PlanTable, facts: TableFacts): Promise<Refusal | undefined> {
   const { target } = context
@@ -187,8 +204,15 @@ async function verify(target: Target, table: PlanTable, line: string, sums: Sums
 /** Makes the keys and indexes that are not there. Only of tables that promote made: others are as migrations made them. */
 async function makeMissing(target: Target, table: PlanTable): Promise<void> {
   if (table.create === '') return
-  const there = new Set([...(table.existing?.indexes ?? []), ...(table.existing?.constraints ?? [])])
-  for (const { statement, target: name } of table.makings) if (!there.has(name)) await target.query(statement)
+  const { existing } = table
+  const there = new Set([
+    ...(existing?.indexes ?? []),
+    ...(existing?.constraints ?? []),
+    ...(existing?.columns ?? []).map(({ name }) => name)
+  ])
+  // CREATE TABLE has made the CHECKs of a new one.
+  const wanted = existing === undefined ? table.makings : [...table.trials, ...table.makings]
+  for (const { statement, target: name } of wanted) if (!there.has(name)) await target.query(statement)
 }
 
 /**

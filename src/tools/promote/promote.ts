@@ -12,7 +12,7 @@ import { analyze, checkNextId, makeForeignKeys, setNextIds } from './finish.ts'
 import { checkIndexSizes } from './index-sizes.ts'
 import { checkIntegrity } from './integrity.ts'
 import type { StorageClass, Stored } from './kinds.ts'
-import { creationOf, isMoved, type MoveContext, type Moved, moveTable, pendingName, tryTable } from './move.ts'
+import { creationOf, isMoved, type MoveContext, type Moved, moveTable, pendingName, tryPreparing, tryTable } from './move.ts'
 import { makePlan, type Plan, type PlanTable, targetName } from './plan.ts'
 import { checkTable, Problems, printProblem, rowName } from './precheck.ts'
 import { count, type Output, Progress } from './progress.ts'
@@ -209,7 +209,11 @@ class Promotion {
   /** Has the server take what only it can judge, and undo it. */
   async #askServer(plan: Plan, facts: ReadonlyMap<PlanTable, TableFacts>): Promise<void> {
     for (const table of plan.tables) {
-      if (!table.isUncertain) continue
+      if (!table.isUncertain) {
+        const reason = table.existing?.isEmpty === true ? await tryPreparing(this.#context(plan), table) : undefined
+        if (reason !== undefined) this.#problems.add(table.source.name, undefined, `is refused by Postgres: ${reason}`, undefined)
+        continue
+      }
       const own = facts.get(table) as TableFacts
       this.#progress.begin(`trying ${table.source.name}`, own.rowCount)
       const refusal = await tryTable(this.#context(plan), table, own)
