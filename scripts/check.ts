@@ -7,7 +7,7 @@ import { findDrift } from './compile-sql.ts'
 const root = join(import.meta.dirname, '..')
 
 /** What every driver may import. */
-const DRIVER = ['adapter.ts', 'cache.ts', 'config.ts', 'errors.ts', 'lexer.ts', 'statement.ts', 'values.ts', 'drivers/package.ts']
+const DRIVER = ['adapter.ts', 'cache.ts', 'config.ts', 'errors.ts', 'lexer.ts', 'statement.ts', 'turns.ts', 'values.ts', 'drivers/package.ts']
 
 /** For what runs on a developer's machine. */
 const ANYTHING = '*'
@@ -22,6 +22,7 @@ const ON_ADAPTER = ['adapter.ts', 'errors.ts', 'execute.ts', 'queries.ts']
 const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] = [
   ['errors.ts', []],
   ['cache.ts', []],
+  ['turns.ts', []],
   ['nearest.ts', []],
   ['kvs/limits.ts', []],
   ['queries.generated.ts', []],
@@ -40,7 +41,7 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
   ['statement.ts', ['adapter.ts', 'cache.ts', 'errors.ts', 'lexer.ts', 'session-state.ts', 'sql.ts', 'values.ts']],
   ['execute.ts', ['adapter.ts', 'errors.ts', 'tracing.ts', 'values.ts']],
   ['queries.ts', ['adapter.ts', 'execute.ts', 'queries.generated.ts', 'statement.ts']],
-  ['kvs/', [...ON_ADAPTER, 'json.ts', 'kvs/']],
+  ['kvs/', [...ON_ADAPTER, 'json.ts', 'turns.ts', 'kvs/']],
   ['users.ts', [...ON_ADAPTER, 'nearest.ts']],
   ['transaction.ts', ['adapter.ts', 'errors.ts', 'scope.ts', 'session-state.ts']],
   ['rebuild.ts', ON_ADAPTER],

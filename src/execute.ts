@@ -67,6 +67,17 @@ export function executeStatement(runner: Runner, statement: BoundStatement): Pro
   return settle(runner, statement, () => runner.execute(statement), same)
 }
 
+/** Runs a statement whose rows do not matter; returns no promise when the adapter returns none. */
+export function executeNow(runner: Runner, statement: BoundStatement): RunResult | Promise<RunResult> {
+  if (isTraced()) return executeStatement(runner, statement)
+  try {
+    const result = runner.execute(statement)
+    return result instanceof Promise ? settleLater(result, statement, same) : result
+  } catch (error) {
+    throw explain(error, statement)
+  }
+}
+
 /** Runs a script. */
 export function executeScript(runner: Runner, text: string): Promise<void> {
   return settle(runner, unbound(text), () => runner.script(text), same)

@@ -216,8 +216,11 @@ export class Connection {
   }
 
   /** Runs a statement and returns its rows. */
-  query({ text, values, expects }: BoundStatement): Row[] {
-    const prepared = this.prepare(text)
+  query(statement: BoundStatement): Row[] {
+    return this.queryPrepared(this.prepare(statement.text), statement)
+  }
+
+  queryPrepared(prepared: Prepared, { values, expects }: BoundStatement): Row[] {
     const rows = this.rows(prepared, values)
     // A read of another number of rows has changed nothing, so that its transaction may go on.
     if (!prepared.isReadonly) assertRowCount(rows.length, expects)
@@ -227,7 +230,7 @@ export class Connection {
   rows(prepared: Prepared, values: BoundValue[]): Row[] {
     const { text, native, plan } = prepared
     if (plan === undefined) {
-      this.#run(prepared, values)
+      this.runPrepared(prepared, values)
       return []
     }
     if (plan.hasDuplicates) assertDistinctColumns(plan.columns)
@@ -248,10 +251,10 @@ export class Connection {
 
   /** Runs a statement and returns the number of rows that it changed. */
   run({ text, values }: BoundStatement): RunResult {
-    return this.#run(this.prepare(text), values)
+    return this.runPrepared(this.prepare(text), values)
   }
 
-  #run({ native, isReader, mayChangeTables }: Prepared, values: BoundValue[]): RunResult {
+  runPrepared({ native, isReader, mayChangeTables }: Prepared, values: BoundValue[]): RunResult {
     if (!isReader) {
       const { changes } = native.run(...values)
       if (mayChangeTables) this.#tablesChanged()

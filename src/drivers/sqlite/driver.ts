@@ -24,13 +24,14 @@ import {
 } from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
+import { isTurnOverdue, nextTurn } from '../../turns.ts'
 import { loadBetterSqlite3 } from './better-sqlite3.ts'
 import { Connection, type Copy, type NativeConstructor } from './connection.ts'
 import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
 import { loadNodeSqlite } from './node-sqlite.ts'
 import { WriteQueue } from './queue.ts'
 import { Readers } from './readers.ts'
-import { isTurnOverdue, nextTurn, whenUnlocked } from './waiting.ts'
+import { whenUnlocked } from './waiting.ts'
 
 // Opening -----------------------------------------------------------------------------------------------------
 
@@ -189,8 +190,8 @@ class SqliteDriver implements Adapter {
     if (this.#reading === 0) this.#onceRead?.()
   }
 
-  execute(statement: BoundStatement): Promise<RunResult> {
-    return this.#queue.changes(statement)
+  execute(statement: BoundStatement): RunResult | Promise<RunResult> {
+    return statement.isGathered ? this.#queue.changesNow(statement) : this.#queue.changes(statement)
   }
 
   batch(statements: readonly BoundStatement[]): Promise<Row[][]> {

@@ -1,5 +1,5 @@
+import { currentTurn } from '../../turns.ts'
 import type { NativeDatabase, NativeStatement } from './connection.ts'
-import { currentTurn } from './waiting.ts'
 
 /** How many changes of tables connections of this process have made or found. */
 let changes = 0
