@@ -185,7 +185,9 @@ export class Batch {
 
   /** True if no pending call could be reordered with a read of the key. */
   isFree(key: string): boolean {
-    return !this.#gathering.isScheduled && !this.#busy.has(key) && !this.#waiting.has(key) && (this.#clears.size === 0 || !this.#isCovered(key))
+    return (
+      !this.#gathering.isScheduled && !this.#busy.has(key) && !this.#waiting.has(key) && (this.#clears.size === 0 || !this.#isCovered(key))
+    )
   }
 
   #isCovered(key: string): boolean {
@@ -194,7 +196,13 @@ export class Batch {
 
   /** True if every call is settled. */
   get isIdle(): boolean {
-    return this.#lone === undefined && this.#waiting.size === 0 && this.#readyGroups.length === 0 && this.#steps.size === 0 && this.#locked.size === 0
+    return (
+      this.#lone === undefined &&
+      this.#waiting.size === 0 &&
+      this.#readyGroups.length === 0 &&
+      this.#steps.size === 0 &&
+      this.#locked.size === 0
+    )
   }
 
   /** Adds a call to this turn. */
@@ -498,9 +506,13 @@ export class Batch {
     try {
       result = runGathered(this.#runner, 'putValue', { key, value: stored.text, now: new Date() })
     } catch (error) {
-      return call.reject(error)
+      call.reject(error)
+      return
     }
-    if (!(result instanceof Promise)) return call.resolve(outcome)
+    if (!(result instanceof Promise)) {
+      call.resolve(outcome)
+      return
+    }
     // Others use the connection, so that calls on the key may come meanwhile.
     this.#setBusy(key, 1)
     this.#isWriting = true

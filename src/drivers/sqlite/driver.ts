@@ -405,9 +405,9 @@ class SqliteSession implements Session {
       if (this.#failure !== undefined && !undoes) {
         throw new DatabaseError('in_failed_sql_transaction', 'A statement of this transaction failed before.', { cause: this.#failure })
       }
-      // Without this, a statement would commit by itself when one before it ended the transaction.
-      if (this.#isReleased || !this.#connection.inTransaction) throw transactionControlError()
+      if (this.#isReleased) throw transactionControlError()
       const result = work()
+      // What follows would commit by itself; it is refused, as it is after an error, which may also end the transaction.
       if (!this.#connection.inTransaction) throw transactionControlError()
       return result
     } catch (error) {

@@ -297,12 +297,14 @@ export class WriteQueue {
   }
 
   #performEach(statements: readonly BoundStatement[]): Row[][] {
-    return statements.map(statement => {
-      try {
-        return this.#connection.query(statement)
-      } catch (error) {
-        throw withStatement(sqliteError(error, statement.text), statement)
-      }
-    })
+    const results: Row[][] = new Array(statements.length)
+    let i = 0
+    try {
+      for (; i < statements.length; i++) results[i] = this.#connection.query(statements[i] as BoundStatement)
+    } catch (error) {
+      const statement = statements[i] as BoundStatement
+      throw withStatement(sqliteError(error, statement.text), statement)
+    }
+    return results
   }
 }
