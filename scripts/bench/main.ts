@@ -3,7 +3,7 @@
  *
  * This file only sees to what must be there, starts the parts, and hands on their results.
  */
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   closeSync,
   copyFileSync,
@@ -22,8 +22,9 @@ import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { startPostgres } from '../../src/tools/servers/postgres.ts'
 import { chartOf } from './chart.ts'
-import { CONTESTANTS, type ContestantName, type Dialect } from './contestant.ts'
+import { CONTESTANTS, type ContestantName, type Dialect, floorOf, isOnNodeSqlite } from './contestant.ts'
 import { measureDelays } from './delays.ts'
+import { nodeWithSqlite } from './node24.ts'
 import { Worker } from './process.ts'
 import { type BenchResult, END_MARK, performancePage, readmeBlock, START_MARK, terminalReport, type WorkloadResult } from './report.ts'
 import { median, ratio, rounded, spread } from './statistics.ts'
@@ -136,7 +137,12 @@ function versions(): Record<string, string> {
   const version = (...path: string[]) => (JSON.parse(readFileSync(join(...path, 'package.json'), 'utf8')) as { version: string }).version
   const ofProject = ['better-sqlite3', 'pg'].map(name => [name, version(root, 'node_modules', name)])
   const ofBench = ['drizzle-orm', 'kysely', 'knex', 'keyv'].map(name => [name, version(directory, 'node_modules', name)])
-  return Object.fromEntries([['Node.js', process.versions.node], ['duolect', version(root)], ...ofProject, ...ofBench])
+  const node = nodeWithSqlite()
+  const ofNode =
+    node === undefined
+      ? []
+      : [['Node.js with node:sqlite', execFileSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' }).trim()]]
+  return Object.fromEntries([['Node.js', process.versions.node], ...ofNode, ['duolect', version(root)], ...ofProject, ...ofBench])
 }
 
 function describeMachine(place: string): BenchResult['machine'] {
@@ -165,6 +171,12 @@ function timeSync(place: string): number {
 // The parts -----------------------------------------------------------------------------------------------------
 
 type Place = (name: string) => Promise<string>
+
+function contestantsOn(dialect: Dialect): ContestantName[] {
+  const hasNodeSqlite = dialect === 'sqlite' && nodeWithSqlite() !== undefined
+  if (dialect === 'sqlite' && !hasNodeSqlite) console.log('There is no Node.js 24 here, so node:sqlite is left out.')
+  return CONTESTANTS.filter(name => hasNodeSqlite || !isOnNodeSqlite(name))
+}
 
 async function withWorkers<T>(
   contestants: readonly ContestantName[],
@@ -210,7 +222,7 @@ async function measureWorkload(workload: Workload, workers: readonly Worker[], o
   for (const worker of able) await worker.call('verify', id)
   const contestants = able.map(({ name }) => {
     const own = rates.get(name) as number[]
-    const base = { toRaw: rates.get('raw'), toKnex: rates.get('knex') }
+    const base = { toRaw: rates.get(floorOf(name)), toKnex: rates.get('knex') }
     return {
       contestant: name,
       rate: rounded(median(own)),
@@ -243,7 +255,7 @@ async function measure(options: Options, file: string, temporary: string, url: s
     const wanted = WORKLOADS.filter(workload => workload.dialect === dialect && isWanted(workload.id))
     if (wanted.length === 0) continue
     say(`${dialect}: opening`)
-    await withWorkers(CONTESTANTS, dialect, file, placeOf(dialect, 'work'), async workers => {
+    await withWorkers(contestantsOn(dialect), dialect, file, placeOf(dialect, 'work'), async workers => {
       for (const workload of wanted) {
         say(workload.id)
         workloads.push(await measureWorkload(workload, workers, options))

@@ -11,7 +11,12 @@ const LOADERS: Record<ContestantName, () => Promise<{ open: Open }>> = {
   drizzle: () => import('./contestants/drizzle.ts'),
   kysely: () => import('./contestants/kysely.ts'),
   knex: () => import('./contestants/knex.ts'),
-  keyv: () => import('./contestants/keyv.ts')
+  keyv: () => import('./contestants/keyv.ts'),
+  'node:sqlite': () => import('./contestants/node-sqlite.ts'),
+  'duolect on node:sqlite': async () => {
+    const { open } = await import('./contestants/duolect.ts')
+    return { open: target => open(target, 'node:sqlite') }
+  }
 }
 
 let target: Target
