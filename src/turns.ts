@@ -66,13 +66,13 @@ export class Gathering {
   #isScheduled = false
   /** True if the last call was alone in its turn. */
   #isLone = true
-  /** The turn in which calls were begun last. */
+  /** The turn of the last call. */
   #turn = 0
-  /** True from then on until the callback has ended, so that a call is one that follows from them. */
+  /** True from the beginning of calls until the callback has ended, so that a call is one that follows from them. */
   #isFollowed = false
   /** True if calls wait for the end of the callback. */
   #isSoon = false
-  /** True if all calls of the turn are among those that wait. */
+  /** True if all calls of the turn are among those that wait, or were answered before. */
   #isWhole = true
 
   /** @param begin begins what has gathered, and returns how many calls that were */
@@ -89,8 +89,9 @@ export class Gathering {
   schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
-    const isFirst = this.#turn !== currentTurn()
-    this.#isWhole = isFirst || this.#isFollowed
+    const turn = currentTurn()
+    this.#isWhole = this.#turn !== turn || this.#isFollowed
+    this.#turn = turn
     this.#isLone &&= this.#isWhole
     this.#isSoon = this.#isLone && next === undefined && !isTurnOverdue()
     if (!this.#isSoon) setImmediate(this.#run)
@@ -100,22 +101,17 @@ export class Gathering {
   readonly #run = (): void => {
     this.#isScheduled = false
     const count = this.#begin()
-    if (count === 0) return
-    this.#isLone = count === 1 && this.#isWhole
-    this.#turn = currentTurn()
-    if (!this.#isLone || this.#isFollowed) return
-    this.#isFollowed = true
-    void SETTLED.then(this.#awaitEnd)
+    if (count > 0) this.#isLone = count === 1 && this.#isWhole
   }
 
   /** From a microtask, as a tick that is asked for by a tick comes before all microtasks. */
   readonly #awaitEnd = (): void => process.nextTick(this.#endCallback)
 
   readonly #endCallback = (): void => {
-    this.#isFollowed = false
-    if (this.#isSoon) {
-      this.#isSoon = false
-      this.#run()
-    }
+    this.#isFollowed = this.#isSoon
+    if (!this.#isSoon) return
+    this.#isSoon = false
+    this.#run()
+    void SETTLED.then(this.#awaitEnd)
   }
 }

@@ -1,11 +1,12 @@
 /**
  * From calls to statements. The calls of one turn of the event loop travel together, and while they are on their way
- * the next gather. One step takes the keys that are not busy, up to a size; loads what depends on old values, applies
+ * the next gather; a call that is alone does not wait for the end of its turn (turns.ts). One step takes the keys that are not busy, up to a size; loads what depends on old values, applies
  * the calls, and stores each key by the simplest statement that does it:
  *
  * | the calls on a key                          | Postgres                        | SQLite                        |
  * |---------------------------------------------|---------------------------------|-------------------------------|
  * | only read                                   | `findValues`                    | `findValues`                  |
+ * | a whole value, and nothing else waits       | `putLoneValue`                  | `putValue`, without a chain   |
  * | begin with a whole value                    | `putValues`, `putLoneValue`     | one transaction that has the  |
  * | depend on the old value, key is absent      | `findValues`, then `addValues`  | write lock: `findValues`,     |
  * | depend on the old value, key exists         | `findValues`, then `swapValues` | then `putValue` for each key, |
