@@ -1,6 +1,7 @@
 /** From a result to what people read: tables for the terminal and the page, the README's block, the targets. */
 import { type ContestantName, type Dialect, floorOf } from './contestant.ts'
 import type { MemoryResult } from './memory.ts'
+import type { SizeResult } from './size.ts'
 
 // The result ----------------------------------------------------------------------------------------------------
 
@@ -75,6 +76,8 @@ export interface BenchResult {
   readonly installs: readonly InstallResult[]
   readonly delays: readonly DelayResult[]
   readonly memory?: readonly ({ readonly dialect: Dialect } & MemoryResult)[]
+  /** Measured by `--size`, in a run of its own. */
+  readonly atSize?: { readonly date: string; readonly results: readonly SizeResult[] }
 }
 
 export const names: Record<Dialect, string> = { sqlite: 'SQLite', postgres: 'Postgres' }
@@ -292,6 +295,24 @@ function memoryTable(memory: NonNullable<BenchResult['memory']>): string {
   return table(['database', 'time', 'calls', 'heap after collection', 'resident', 'file descriptors'], rows)
 }
 
+export function atSizeTable(results: readonly SizeResult[]): string {
+  const rows = results.map(one => [
+    names[one.dialect],
+    one.keys.toLocaleString('en-US').replaceAll(',', ' '),
+    Object.entries(one.pragmas)
+      .map(([name, value]) => `\`${name} = ${value}\``)
+      .join(', ') || '–',
+    `${number(one.fileMegabytes)} MB`,
+    ...[one.get, one.get64, one.set, one.set64, one.pathSet64, one.list, one.clear].map(number),
+    `${one.rssMegabytes} (${one.ownMegabytes}) MB`
+  ])
+  return table(
+    ['database', 'keys', 'pragmas', 'size', 'get', 'get, 64', 'set', 'set, 64', 'path set, 64', 'list', 'clear', 'memory (own)'],
+    rows,
+    ['left', 'right', 'left']
+  )
+}
+
 // What is printed -----------------------------------------------------------------------------------------------
 
 /** The parts of a result as Markdown tables, each with a heading. */
@@ -305,6 +326,7 @@ function sections(result: BenchResult): (readonly [heading: string, content: str
   if (result.bundles.length > 0) parts.push(['Sizes', sizeTable(result)])
   if (result.delays.length > 0) parts.push(['Event loop', delayTable(result.delays)])
   if (result.memory !== undefined) parts.push(['Memory', memoryTable(result.memory)])
+  if (result.atSize !== undefined) parts.push(['At size', atSizeTable(result.atSize.results)])
   if (targetsOf(result).length > 0) parts.push(['Targets', targetTable(result)])
   return parts
 }
@@ -335,6 +357,9 @@ const EXPLANATIONS: Record<string, string> = {
   Sizes: `The bundle is what esbuild makes of \`createDatabase\` and \`sql\`, or of the others' equivalents, for both databases, without better-sqlite3 and pg. duolect's core is what a program loads at once: its source without what is imported on first use, which are the two drivers; the next line is all of it, which is what the published file holds. Installed is everything below \`node_modules\` that the package brings, again without the drivers. Of duolect, knex, drizzle and kysely only duolect has a key-value store, and only the others have a query builder.`,
   'Event loop': `How long the event loop could not run, at the longest, on SQLite with full durability: the median of the rounds and the worst of them. The others' calls are synchronous below, so that their promises settle without letting the event loop run; 64 writers that do nothing else keep it for as long as they write. A lock that another process holds is waited for by SQLite itself there, which blocks. The delay of a machine that is busy with other things is in all of these numbers.`,
   Memory: `64 callers with a mix of all calls, without a pause. The heap is measured after a garbage collection; it and the file descriptors have to be where they were. On SQLite two descriptors more are those of the second connection, which is opened when something is first read beside a transaction.`,
+  'At size': `The key-value store with so many keys of about 200 bytes each, asked for keys in no order: calls in a second one after another and 64 at a time, entries a second that \`list\` yields in pages, and keys a second that \`clear\` removes by a prefix. Measured by \`npm run bench -- --size\` in a run of its own, each size and each setting in a new process, the file in the system's cache. Memory is the resident size after the reads; what is not the process's own are pages of the file that SQLite has mapped, which the system takes back when it needs them. The default of SQLite's page cache is 2 MB for each connection: \`sqlite.pragmas\` with \`cache_size\` (in KB when negative) and \`mmap_size\` (in bytes) trade memory for rates as the table shows. On Postgres the server's \`shared_buffers\` are 256 MB, and its memory is not counted. What it leaves out: a cold disk.
+
+![Calls in a second, by the number of keys](performance-size.svg)`,
   Targets: `What duolect is built to reach, against the same run's other contestants. That no update is lost and no first start fails is not a question of speed: the test suite shows it.`
 }
 

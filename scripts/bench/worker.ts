@@ -3,6 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Contestant, ContestantName, Open, Target } from './contestant.ts'
 import * as data from './data.ts'
 import { measureMemory } from './memory.ts'
+import { fill, measureSize, type SizeTask } from './size.ts'
 import { WORKLOADS, type Workload } from './workloads.ts'
 
 const LOADERS: Record<ContestantName, () => Promise<{ open: Open }>> = {
@@ -123,6 +124,10 @@ const COMMANDS = {
   },
 
   memory: (minutes: number) => measureMemory(contestant, minutes),
+
+  fill: ({ dialect, location, keys }: SizeTask, from: number) => fill(dialect, location, from, keys),
+
+  size: (task: SizeTask) => measureSize(task),
 
   async close(): Promise<void> {
     await contestant.close()
