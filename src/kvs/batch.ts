@@ -28,6 +28,7 @@
  * | was refused for a value     | halved until it is alone; then the calls on its key are stored one by one             |
  * | failed for any other reason | all calls fail, as the error speaks for the database, the role or the connection      |
  */
+import type { RunResult } from '../adapter.ts'
 import { asLostCommit, copyOf, DatabaseError, type ErrorCode } from '../errors.ts'
 import { inTransaction, type Runner } from '../execute.ts'
 import { callQuery, runGathered, textOf } from '../queries.ts'
@@ -56,10 +57,10 @@ export interface Call extends Entry {
   readonly size: number
 }
 
-/** A call that nothing stands beside. */
-interface LoneCall {
+/** A whole value that nothing stands beside. */
+interface LoneValue extends Pick<Entry, 'resolve' | 'reject'> {
   readonly key: string
-  readonly call: Call
+  readonly text: string
 }
 
 /** A call on several keys: on all of them, or on none. */
@@ -146,7 +147,7 @@ export class Batch {
   /** True if a whole value is stored by a statement that returns at once. */
   readonly #storesNow: boolean
   /** A whole value that is to be stored while nothing else waits or is worked on. */
-  #lone: LoneCall | undefined
+  #lone: LoneValue | undefined
   /** The calls and groups that wait, by key, in order. */
   #waiting = new Map<string, (Call | Group)[]>()
   /** The keys that are worked on, and how many of their calls and groups are not settled. */
@@ -209,23 +210,35 @@ export class Batch {
   /** Adds a call to this turn. */
   add<T>(key: string, kind: Call['kind'], apply: Call['apply'], size = 0): Promise<T> {
     return new Promise((resolve, reject) => {
-      const call: Call = { kind, apply, size, resolve: resolve as (result: unknown) => void, reject }
-      if (kind === 'replace' && this.#storesNow && this.isIdle) {
-        this.#lone = { key, call }
+      this.#queueLone()
+      this.#push(key, { kind, apply, size, resolve: resolve as (result: unknown) => void, reject })
+    })
+  }
+
+  /** Adds a whole value to this turn. */
+  put(key: string, text: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const value = { key, text, resolve: resolve as (result: unknown) => void, reject }
+      if (this.#storesNow && this.isIdle) {
+        this.#lone = value
         this.#gathering.schedule()
       } else {
         this.#queueLone()
-        this.#push(key, call)
+        this.#pushValue(value)
       }
     })
   }
 
-  /** Lets the lone call wait as all others do. */
+  /** Lets the lone value wait as all calls do. */
   #queueLone(): void {
     const lone = this.#lone
     if (lone === undefined) return
     this.#lone = undefined
-    this.#push(lone.key, lone.call)
+    this.#pushValue(lone)
+  }
+
+  #pushValue({ key, text, resolve, reject }: LoneValue): void {
+    this.#push(key, { kind: 'replace', apply: stored => stored.replace(text), size: text.length, resolve, reject })
   }
 
   /** Adds keys that are stored (or, with undefined, removed) together; resolves with the number of changed rows. */
@@ -499,35 +512,28 @@ export class Batch {
   // Storing ---------------------------------------------------------------------------------------------------------
 
   /** Stores a whole value without all that several calls need. */
-  #storeLone({ key, call }: LoneCall): void {
+  #storeLone(value: LoneValue): void {
     this.#lone = undefined
-    const stored = new StoredValue(undefined, key)
-    const outcome = call.apply(stored)
-    let result: unknown
+    const { key, text, resolve, reject } = value
+    let result: RunResult | Promise<RunResult>
     try {
-      result = runGathered(this.#runner, 'putValue', { key, value: stored.text, now: new Date() })
+      result = runGathered(this.#runner, 'putValue', { key, value: text, now: new Date() })
     } catch (error) {
-      call.reject(error)
+      reject(error)
       return
     }
-    if (!(result instanceof Promise)) {
-      call.resolve(outcome)
-      return
-    }
-    // Others use the connection, so that calls on the key may come meanwhile.
+    if (result instanceof Promise) void this.#track(this.#awaitLone(value, result))
+    else resolve(undefined)
+  }
+
+  /** Others use the connection, so that calls on the key may come meanwhile. */
+  async #awaitLone({ key, resolve, reject }: LoneValue, result: Promise<RunResult>): Promise<void> {
     this.#setBusy(key, 1)
     this.#isWriting = true
-    const settle = (outcome: Outcome) => {
-      this.#isWriting = false
-      this.#settle({ key, calls: [call] }, [outcome])
-      this.#schedule()
-    }
-    void this.#track(
-      result.then(
-        () => settle(() => call.resolve(outcome)),
-        error => settle(() => call.reject(error))
-      )
-    )
+    await result.then(() => resolve(undefined), reject)
+    this.#isWriting = false
+    this.#done(key, 1)
+    this.#schedule()
   }
 
   /**
