@@ -341,7 +341,7 @@ async function measureSizes(options: Options, file: string, temporary: string, u
     const location = dialect === 'sqlite' ? join(mkdtempSync(join(temporary, 'size-')), 'db.sqlite') : await createDatabaseOn(url, 'size')
     let filled = 0
     for (const keys of SIZES[dialect]) {
-      const task: SizeTask = { dialect, location, keys, pragmas: {}, milliseconds: options.isQuick ? 300 : 3000 }
+      const task: SizeTask = { dialect, location, keys, pragmas: {}, milliseconds: options.isQuick ? 300 : 2000 }
       process.stderr.write(`${names[dialect]}, ${keys} keys\n`)
       await inProcess(task, worker => worker.call('fill', task, filled))
       filled = keys
