@@ -7,7 +7,18 @@ import { findDrift } from './compile-sql.ts'
 const root = join(import.meta.dirname, '..')
 
 /** What every driver may import. */
-const DRIVER = ['adapter.ts', 'cache.ts', 'config.ts', 'errors.ts', 'lexer.ts', 'statement.ts', 'values.ts', 'drivers/package.ts']
+const DRIVER = [
+  'adapter.ts',
+  'cache.ts',
+  'config.ts',
+  'errors.ts',
+  'lexer.ts',
+  'shapes.ts',
+  'statement.ts',
+  'turns.ts',
+  'values.ts',
+  'drivers/package.ts'
+]
 
 /** For what runs on a developer's machine. */
 const ANYTHING = '*'
@@ -22,6 +33,8 @@ const ON_ADAPTER = ['adapter.ts', 'errors.ts', 'execute.ts', 'queries.ts']
 const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] = [
   ['errors.ts', []],
   ['cache.ts', []],
+  ['shapes.ts', []],
+  ['turns.ts', []],
   ['nearest.ts', []],
   ['kvs/limits.ts', []],
   ['queries.generated.ts', []],
@@ -30,7 +43,7 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
   ['lexer.ts', ['adapter.ts']],
   ['tracing.ts', ['adapter.ts']],
   ['json.ts', ['errors.ts']],
-  ['scope.ts', ['errors.ts']],
+  ['scope.ts', ['errors.ts', 'shapes.ts']],
   ['config-check.ts', ['errors.ts', 'nearest.ts']],
   ['postgres-url.ts', ['config-check.ts', 'errors.ts', 'nearest.ts']],
   ['config.ts', ['config-check.ts', 'kvs/limits.ts', 'nearest.ts', 'postgres-url.ts']],
@@ -40,14 +53,25 @@ const ROOMS: readonly (readonly [file: string, mayImport: readonly string[]])[] 
   ['statement.ts', ['adapter.ts', 'cache.ts', 'errors.ts', 'lexer.ts', 'session-state.ts', 'sql.ts', 'values.ts']],
   ['execute.ts', ['adapter.ts', 'errors.ts', 'tracing.ts', 'values.ts']],
   ['queries.ts', ['adapter.ts', 'execute.ts', 'queries.generated.ts', 'statement.ts']],
-  ['kvs/', [...ON_ADAPTER, 'json.ts', 'kvs/']],
+  ['kvs/', [...ON_ADAPTER, 'json.ts', 'turns.ts', 'kvs/']],
   ['users.ts', [...ON_ADAPTER, 'nearest.ts']],
-  ['transaction.ts', ['adapter.ts', 'errors.ts', 'scope.ts', 'session-state.ts']],
+  ['transaction.ts', ['adapter.ts', 'errors.ts', 'scope.ts', 'session-state.ts', 'shapes.ts']],
   ['rebuild.ts', ON_ADAPTER],
   ['migrations.ts', [...ON_ADAPTER, 'handle.ts', 'lexer.ts', 'rebuild.ts', 'statement.ts', 'transaction.ts']],
   [
     'handle.ts',
-    [...ON_ADAPTER, 'kvs/', 'migrations.ts', 'scope.ts', 'session-state.ts', 'sql.ts', 'statement.ts', 'transaction.ts', 'users.ts']
+    [
+      ...ON_ADAPTER,
+      'kvs/',
+      'migrations.ts',
+      'scope.ts',
+      'session-state.ts',
+      'shapes.ts',
+      'sql.ts',
+      'statement.ts',
+      'transaction.ts',
+      'users.ts'
+    ]
   ],
   ['drivers/sqlite/', [...DRIVER, 'drivers/sqlite/']],
   ['drivers/postgres/', [...DRIVER, 'drivers/postgres/']],

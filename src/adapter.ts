@@ -88,6 +88,12 @@ export interface BoundStatement {
   readonly expects: RowCount | undefined
   /** What the caller decodes of the rows, so that a driver need not; undefined for nothing. */
   readonly decoding?: Decoding | undefined
+  /**
+   * True if the caller has gathered the calls of this turn of the event loop, so that a driver need not wait for more
+   * of them to share a commit.
+   * @default false
+   */
+  readonly isGathered?: boolean | undefined
 }
 
 /**

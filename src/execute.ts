@@ -64,7 +64,23 @@ export function decodeRows(runner: Runner, rows: Row[], { decoding }: BoundState
 
 /** Runs a statement whose rows do not matter. */
 export function executeStatement(runner: Runner, statement: BoundStatement): Promise<RunResult> {
-  return settle(runner, statement, () => runner.execute(statement), same)
+  try {
+    const result = executeNow(runner, statement)
+    return result instanceof Promise ? result : Promise.resolve(result)
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
+/** Runs a statement whose rows do not matter; returns no promise when the adapter returns none. */
+export function executeNow(runner: Runner, statement: BoundStatement): RunResult | Promise<RunResult> {
+  if (isTraced()) return settle(runner, statement, () => runner.execute(statement), same)
+  try {
+    const result = runner.execute(statement)
+    return result instanceof Promise ? settleLater(result, statement, same) : result
+  } catch (error) {
+    throw explain(error, statement)
+  }
 }
 
 /** Runs a script. */
@@ -74,16 +90,24 @@ export function executeScript(runner: Runner, text: string): Promise<void> {
 
 /** Runs statements as one transaction, or as a part of the one that `runner` is a session of. */
 export function executeBatch(runner: Runner & Pick<Adapter, 'batch'>, statements: readonly BoundStatement[]): Promise<Row[][]> {
-  const text = statements.map(statement => statement.text).join(';\n')
-  const writesToDecode = statements.some(({ decoding }) => decoding?.writes)
+  const isToDecode = statements.some(({ decoding }) => decoding !== undefined)
+  const writesToDecode = isToDecode && statements.some(({ decoding }) => decoding?.writes)
   const work = async () => {
     if (runner.batch === undefined || (writesToDecode && runner.begin !== undefined)) {
       return inTransaction(runner, {}, tx => queryInOrder(tx, statements))
     }
     const results = await runner.batch(statements)
+    if (!isToDecode) return results
     return results.map((rows, i) => decodeRows(runner, rows, statements[i] as BoundStatement))
   }
-  return settle(runner, unbound(text), work, same)
+  // Many statements make a long text, which nobody may ask for.
+  const all: BoundStatement = {
+    ...unbound(''),
+    get text() {
+      return statements.map(statement => statement.text).join(';\n')
+    }
+  }
+  return settle(runner, all, work, same)
 }
 
 /** What stands for a text without parameters where a statement is wanted. */

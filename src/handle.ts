@@ -9,6 +9,7 @@ import { type KeyValueStore, Store } from './kvs/kvs.ts'
 import type { Migration, Transact } from './migrations.ts'
 import { assertOutside } from './scope.ts'
 import { ALONE, GROUP, type Place } from './session-state.ts'
+import { lastOfShape } from './shapes.ts'
 import type { Sql } from './sql.ts'
 import { bind, type Query, type QueryParameters, scriptOf } from './statement.ts'
 import { checkTransaction, runTransaction, type TransactionSession } from './transaction.ts'
@@ -213,8 +214,8 @@ export abstract class BaseHandle<R extends Runner = Runner> implements Handle {
         throw new DatabaseError('invalid_parameter', `batch() expects an array of queries, got ${typeof queries}.`)
       }
       if (queries.length === 0) return Promise.resolve([])
-      // Array.from() reads holes too.
-      const statements = Array.from(queries, (query, i) => this.#bindBatchQuery(query, i))
+      const statements: BoundStatement[] = []
+      for (let i = 0; i < queries.length; i++) statements.push(this.#bindBatchQuery(queries[i] as BatchQuery, i))
       return executeBatch(this.runner, statements) as Promise<T[][]>
     } catch (error) {
       return this.#reject(error)
@@ -456,6 +457,7 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
 /** Runs the body of a transaction or a savepoint, and waits for what it asked of the store and did not await. */
 async function runBody<T>(session: TransactionSession, maxValueBytes: number, body: (tx: Transaction) => T | PromiseLike<T>): Promise<T> {
   const tx = new TransactionHandle(session, maxValueBytes)
+  lastOfShape.handle = tx
   const result = await body(tx)
   await tx.flush()
   return result

@@ -1,6 +1,6 @@
 /** duolect's own statements: written in `sql/`, compiled into `queries.generated.ts`, called here by name. */
 import type { Dialect, RunResult } from './adapter.ts'
-import { executeScript, executeStatement, queryRow, queryRows, type Runner } from './execute.ts'
+import { executeNow, executeScript, executeStatement, queryRow, queryRows, type Runner } from './execute.ts'
 import { ownQueries } from './queries.generated.ts'
 import { bind, type QueryParameters } from './statement.ts'
 
@@ -49,14 +49,27 @@ export function textOf(name: QueryName, dialect: Dialect): string | undefined {
   return typeof text === 'string' ? text : text[dialect]
 }
 
+function textFor(name: QueryName, { dialect }: Runner): string {
+  const text = textOf(name, dialect)
+  if (text === undefined) throw new Error(`The query ${name} has no SQL for ${dialect}.`)
+  return text
+}
+
 /** Runs a named query in the runner's dialect; what comes back is what its `:all`, `:one` … says. */
 export function callQuery<N extends QueryName>(runner: Runner, name: N, parameters?: QueryParameters): Promise<ResultOf<N>> {
   return call(runner, name, parameters) as Promise<ResultOf<N>>
 }
 
+/**
+ * Runs a named query whose call is `:run`, for a caller who has gathered the calls of this turn: a driver need not wait
+ * for more of them, and may return the result without a promise.
+ */
+export function runGathered(runner: Runner, name: QueryName, parameters: QueryParameters): RunResult | Promise<RunResult> {
+  return executeNow(runner, { ...bind(textFor(name, runner), parameters, runner.dialect), isGathered: true })
+}
+
 function call(runner: Runner, name: QueryName, parameters: QueryParameters | undefined): Promise<unknown> {
-  const text = textOf(name, runner.dialect)
-  if (text === undefined) throw new Error(`The query ${name} has no SQL for ${runner.dialect}.`)
+  const text = textFor(name, runner)
   switch (ownQueries[name].call) {
     case 'exec':
       return executeScript(runner, text)

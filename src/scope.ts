@@ -7,6 +7,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { DatabaseError } from './errors.ts'
+import { lastOfShape } from './shapes.ts'
 
 interface Scope {
   /** The adapter whose transaction it is. */
@@ -18,12 +19,17 @@ interface Scope {
 const storage = new AsyncLocalStorage<Scope>()
 let open = 0
 
+async function nothing(): Promise<void> {}
+
 /** Runs the body of a transaction of `root`, and returns what it returns. */
 export async function runInScope<T>(root: object, body: () => T | PromiseLike<T>): Promise<T> {
   const scope: Scope = { root, parent: open > 0 ? storage.getStore() : undefined, isOpen: true }
   open++
   try {
-    return await storage.run(scope, async () => body())
+    return await storage.run(scope, async () => {
+      lastOfShape.promises = [Promise.resolve(), nothing()]
+      return body()
+    })
   } finally {
     scope.isOpen = false
     open--

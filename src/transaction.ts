@@ -3,6 +3,7 @@ import type { Adapter, BeginOptions, BoundStatement, Dialect, Executor, Row, Run
 import { DatabaseError, invalidParameter, rethrowAtCaller, withStatement } from './errors.ts'
 import { runInScope } from './scope.ts'
 import { type Place, type Remnant, undoRemnants } from './session-state.ts'
+import { lastOfShape } from './shapes.ts'
 
 const ISOLATIONS: readonly unknown[] = [undefined, 'read committed', 'repeatable read', 'serializable']
 const OPTIONS: readonly string[] = ['isolation', 'readOnly', 'retries']
@@ -81,6 +82,7 @@ async function attempt<T>(
   const activity: Activity = { running: 0, idleSince: Date.now(), isOver: false, onIdle: [], left: new Set() }
   const transaction = new TransactionSession(adapter, options.readOnly === true, session, activity, 0)
   const limit = new IdleLimit(idleLimit, activity)
+  lastOfShape.session = transaction
   try {
     const result = await Promise.race([runInScope(adapter, () => body(transaction)), limit.exceeded])
     await transaction.idle()
@@ -193,11 +195,21 @@ export class TransactionSession implements Executor {
   }
 
   query(statement: BoundStatement): Row[] | Promise<Row[]> {
-    return this.#track(() => this.#session.query(statement))
+    this.#begin()
+    try {
+      return this.#end(this.#session.query(statement))
+    } catch (error) {
+      throw this.#failed(error)
+    }
   }
 
   execute(statement: BoundStatement): RunResult | Promise<RunResult> {
-    return this.#track(() => this.#session.execute(statement))
+    this.#begin()
+    try {
+      return this.#end(this.#session.execute(statement))
+    } catch (error) {
+      throw this.#failed(error)
+    }
   }
 
   stream(statement: BoundStatement): AsyncIterable<Row[]> {
@@ -289,36 +301,46 @@ export class TransactionSession implements Executor {
 
   /** Does a statement's work. Its failure fails the transaction. */
   #track<T>(work: () => T | Promise<T>): T | Promise<T> {
+    this.#begin()
+    try {
+      return this.#end(work())
+    } catch (error) {
+      throw this.#failed(error)
+    }
+  }
+
+  #begin(): void {
     this.assertUsable()
     this.#activity.running++
-    let result: T | Promise<T>
-    try {
-      result = work()
-    } catch (error) {
-      this.#settled(error)
-      throw error
-    }
-    if (result instanceof Promise) return this.#trackLater(result)
-    this.#settled(undefined)
+  }
+
+  #end<T>(result: T | Promise<T>): T | Promise<T> {
+    if (result instanceof Promise) return this.#endLater(result)
+    this.#settled()
     return result
   }
 
-  async #trackLater<T>(result: Promise<T>): Promise<T> {
+  async #endLater<T>(result: Promise<T>): Promise<T> {
     try {
       const value = await result
-      this.#settled(undefined)
+      this.#settled()
       return value
     } catch (error) {
-      this.#settled(error)
-      throw error
+      throw this.#failed(error)
     }
   }
 
-  #settled(failure: unknown): void {
-    this.#activity.running--
-    this.#activity.idleSince = Date.now()
-    this.#failure ??= failure
-    if (this.#activity.running === 0) for (const resolve of this.#activity.onIdle.splice(0)) resolve()
+  #failed(error: unknown): unknown {
+    this.#failure ??= error
+    this.#settled()
+    return error
+  }
+
+  #settled(): void {
+    const activity = this.#activity
+    activity.running--
+    activity.idleSince = Date.now()
+    if (activity.running === 0 && activity.onIdle.length > 0) for (const resolve of activity.onIdle.splice(0)) resolve()
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { chartOf } from '../scripts/bench/chart.ts'
 import { type BenchResult, END_MARK, performancePage, readmeBlock, START_MARK } from '../scripts/bench/report.ts'
+import { sizeChartOf } from '../scripts/bench/size-chart.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -36,5 +37,10 @@ describe('The stored result of the benchmark', () => {
   test('is what the chart shows', () => {
     assert.ok(existsSync(join(root, 'docs', 'performance.svg')))
     assert.equal(read('docs', 'performance.svg'), chartOf(result))
+  })
+
+  test('is what the chart by size shows', () => {
+    const isDrawn = existsSync(join(root, 'docs', 'performance-size.svg'))
+    assert.equal(isDrawn ? read('docs', 'performance-size.svg') : undefined, result.atSize && sizeChartOf(result.atSize.results))
   })
 })

@@ -1,6 +1,9 @@
-/** Draws the chart of a result: for each workload a group of bars, one a contestant, as long as its rate. */
-import { CONTESTANTS, type ContestantName } from './contestant.ts'
-import { type BenchResult, names, SHOWN, times, type WorkloadResult } from './report.ts'
+/**
+ * Draws the chart of a result: for each workload a group of bars, one a contestant, as long as its rate. On the left the
+ * calls are made one after another, on the right 64 at a time.
+ */
+import { CONTESTANTS, type ContestantName, floorOf } from './contestant.ts'
+import { type BenchResult, CHARTED, names, times, type WorkloadResult } from './report.ts'
 
 /** Middle tones, which stand out on white and on black alike. */
 const COLORS: Record<ContestantName, string> = {
@@ -9,14 +12,16 @@ const COLORS: Record<ContestantName, string> = {
   drizzle: '#6aa84f',
   kysely: '#b083f0',
   knex: '#e0823d',
-  keyv: '#c9a227'
+  keyv: '#c9a227',
+  'node:sqlite': '#7d8590',
+  'duolect on node:sqlite': '#2f81f7'
 }
 const TEXT = '#768390'
 
 const WIDTH = 860
 const MARGIN = 10
 const GROUP_WIDTH = (WIDTH - 3 * MARGIN) / 2
-const NAME_WIDTH = 58
+const NAME_WIDTH = 124
 const VALUE_WIDTH = 128
 const BAR = 13
 const GAP = 4
@@ -38,6 +43,7 @@ function heightOf({ contestants }: WorkloadResult): number {
 
 function group(workload: WorkloadResult, x: number, y: number): string[] {
   const { title, dialect, width, unit, contestants } = workload
+  // One scale for each group: a rate of 64 at a time would leave nothing of those on the left.
   const calls = width === 1 ? 'one after another' : `${width} at a time`
   const longest = Math.max(...contestants.map(({ rate }) => rate))
   const space = GROUP_WIDTH - NAME_WIDTH - VALUE_WIDTH
@@ -48,8 +54,9 @@ function group(workload: WorkloadResult, x: number, y: number): string[] {
       const top = y + TITLE + i * (BAR + GAP)
       const length = Math.max(1, Math.round((space * rate) / longest))
       const bar = x + NAME_WIDTH
-      const ratio = contestant === 'raw' || toRaw === undefined ? '' : ` (${times(toRaw)} raw)`
-      const weight = contestant === 'duolect' ? 'font-weight="600"' : ''
+      const floor = floorOf(contestant)
+      const ratio = contestant === floor || toRaw === undefined ? '' : ` (${times(toRaw)} ${floor === 'raw' ? 'raw' : 'bare'})`
+      const weight = contestant.startsWith('duolect') ? 'font-weight="600"' : ''
       return [
         text(bar - 6, top + 10, contestant, `text-anchor="end" ${weight}`),
         `<rect x="${bar}" y="${top}" width="${length}" height="${BAR}" rx="2" fill="${COLORS[contestant]}"/>`,
@@ -61,21 +68,15 @@ function group(workload: WorkloadResult, x: number, y: number): string[] {
 
 /** The chart as an SVG text. */
 export function chartOf(result: BenchResult): string {
-  const shown = SHOWN.flatMap(id => result.workloads.find(workload => workload.id === id) ?? [])
-  const columns: [WorkloadResult[], WorkloadResult[]] = [
-    shown.filter(({ dialect }) => dialect === 'sqlite'),
-    shown.filter(({ dialect }) => dialect === 'postgres')
-  ]
   const parts: string[] = []
-  let height = 0
-  columns.forEach((workloads, column) => {
-    let y = MARGIN
-    for (const workload of workloads) {
-      parts.push(...group(workload, MARGIN + column * (GROUP_WIDTH + MARGIN), y))
-      y += heightOf(workload)
-    }
-    height = Math.max(height, y)
-  })
+  let height = MARGIN
+  for (const name of CHARTED) {
+    const pair = [1, 64].map(width => result.workloads.find(({ id }) => id === `${name} ${width}`))
+    pair.forEach((workload, column) => {
+      if (workload !== undefined) parts.push(...group(workload, MARGIN + column * (GROUP_WIDTH + MARGIN), height))
+    })
+    height += Math.max(...pair.map(workload => (workload === undefined ? 0 : heightOf(workload))))
+  }
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Calls in a second, by contestant; longer is better" font-family="system-ui, sans-serif" font-size="11" fill="${TEXT}">
 <title>Calls in a second, by contestant; longer is better</title>
 ${parts.join('\n')}

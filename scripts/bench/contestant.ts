@@ -30,6 +30,8 @@ export interface Contestant {
   typedRows?(): unknown
   /** Inserts the rows into `marks` one by one, in one transaction. */
   insertMarks?(rows: readonly Mark[]): unknown
+  /** The same in the contestant's own way to send statements together. */
+  batchMarks?(rows: readonly Mark[]): unknown
   /** Stores two rows in `marks`, both or none, in a transaction; or in the contestant's own way to send statements together. */
   putPair?(pair: readonly [Mark, Mark], way: 'batch' | 'transaction'): unknown
   /** Stores what the other contestants find in their tables; only where a contestant has tables of its own. */
@@ -40,8 +42,18 @@ export interface Contestant {
 export type Open = (target: Target) => Promise<Contestant>
 
 /** The contestants, the floor first. The page's columns stand in this order. */
-export const CONTESTANTS = ['raw', 'duolect', 'drizzle', 'kysely', 'knex', 'keyv'] as const
+export const CONTESTANTS = ['raw', 'duolect', 'drizzle', 'kysely', 'knex', 'keyv', 'node:sqlite', 'duolect on node:sqlite'] as const
 export type ContestantName = (typeof CONTESTANTS)[number]
+
+/** Those that run on `node:sqlite`, each in a Node.js that has it. */
+export function isOnNodeSqlite(name: ContestantName): boolean {
+  return name.endsWith('node:sqlite')
+}
+
+/** The bare driver that a contestant's rates are compared with. */
+export function floorOf(name: ContestantName): ContestantName {
+  return isOnNodeSqlite(name) ? 'node:sqlite' : 'raw'
+}
 
 /** How many Postgres connections each contestant may open. */
 export const CONNECTIONS = 10

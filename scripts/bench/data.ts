@@ -2,6 +2,7 @@
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import type { Dialect, Target } from './contestant.ts'
+import { openNodeSqlite } from './contestants/sqlite.ts'
 
 // Documents -----------------------------------------------------------------------------------------------------
 
@@ -197,20 +198,31 @@ export async function seed({ dialect, location }: Target): Promise<void> {
   else await seedPostgres(location)
 }
 
+/** What is used of better-sqlite3 and of `node:sqlite`. */
+interface SqliteFile {
+  exec(sql: string): unknown
+  prepare(sql: string): { all(...values: unknown[]): unknown[]; run(...values: unknown[]): unknown }
+  close(): unknown
+}
+
+/** Opens a file by the package that is there for this version of Node.js. */
+export function openFile(location: string): SqliteFile {
+  return process.env.BENCH_SQLITE === 'node:sqlite' ? openNodeSqlite(location) : (new Sqlite(location) as SqliteFile)
+}
+
 function seedSqlite(location: string): void {
-  const db = new Sqlite(location)
-  db.pragma('journal_mode = WAL')
+  const db = openFile(location)
+  db.exec('PRAGMA journal_mode = WAL')
   db.exec(schema('sqlite'))
-  const fill = db.transaction(() => {
-    for (const [table, rows] of Object.entries(allRows())) {
-      const names = Object.keys(rows[0] ?? {})
-      const insert = db.prepare(`INSERT INTO ${table} ("${names.join('", "')}") VALUES (${names.map(() => '?').join(', ')})`)
-      for (const row of rows) insert.run(Object.values(row).map(toSqlite))
-    }
-  })
-  fill()
+  db.exec('BEGIN')
+  for (const [table, rows] of Object.entries(allRows())) {
+    const names = Object.keys(rows[0] ?? {})
+    const insert = db.prepare(`INSERT INTO ${table} ("${names.join('", "')}") VALUES (${names.map(() => '?').join(', ')})`)
+    for (const row of rows) insert.run(...Object.values(row).map(toSqlite))
+  }
+  db.exec('COMMIT')
   db.exec('ANALYZE')
-  db.pragma('wal_checkpoint(TRUNCATE)')
+  db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   db.close()
 }
 
@@ -243,21 +255,21 @@ export async function runScript(target: Target, script: string): Promise<void> {
 }
 
 /** The rows of a query, read on a connection of its own. */
-export function rowsOf(target: Target, text: string): Promise<unknown> {
+export function rowsOf<T>(target: Target, text: string): Promise<T[]> {
   return beside(
     target,
     db => db.prepare(text).all(),
     async client => (await client.query(text)).rows
-  )
+  ) as Promise<T[]>
 }
 
 async function beside(
   { dialect, location }: Target,
-  onSqlite: (db: Sqlite.Database) => unknown,
+  onSqlite: (db: SqliteFile) => unknown,
   onPostgres: (client: pg.Client) => Promise<unknown>
 ): Promise<unknown> {
   if (dialect === 'sqlite') {
-    const db = new Sqlite(location)
+    const db = openFile(location)
     try {
       return onSqlite(db)
     } finally {

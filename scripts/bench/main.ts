@@ -3,7 +3,7 @@
  *
  * This file only sees to what must be there, starts the parts, and hands on their results.
  */
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   closeSync,
   copyFileSync,
@@ -22,10 +22,23 @@ import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { startPostgres } from '../../src/tools/servers/postgres.ts'
 import { chartOf } from './chart.ts'
-import { CONTESTANTS, type ContestantName, type Dialect } from './contestant.ts'
+import { CONTESTANTS, type ContestantName, type Dialect, floorOf, isOnNodeSqlite } from './contestant.ts'
 import { measureDelays } from './delays.ts'
+import { nodeWithSqlite } from './node24.ts'
 import { Worker } from './process.ts'
-import { type BenchResult, END_MARK, performancePage, readmeBlock, START_MARK, terminalReport, type WorkloadResult } from './report.ts'
+import {
+  atSizeTable,
+  type BenchResult,
+  END_MARK,
+  names,
+  performancePage,
+  readmeBlock,
+  START_MARK,
+  terminalReport,
+  type WorkloadResult
+} from './report.ts'
+import type { SizeResult, SizeTask } from './size.ts'
+import { sizeChartOf } from './size-chart.ts'
 import { median, ratio, rounded, spread } from './statistics.ts'
 import type { Workload } from './workloads.ts'
 
@@ -37,9 +50,11 @@ const HELP = `npm run bench -- [options]
   --rounds N        how many rounds (default 9; with --quick 3)
   --only WORD       only the workload of that name, or all workloads and parts that have it in their names:
                     "sqlite get 1", "postgres", "start", "size", "delay", "memory"
+  --size            only the key-value store with up to 10 million keys: under 15 minutes
   --memory          the memory part too: 10 minutes, or --minutes N
   --json FILE       writes the result into a file
-  --write           writes docs/performance.json, .md and .svg, and the README's figures; not with --quick or --only
+  --write           writes docs/performance.json, .md and .svg, and the README's figures; not with --quick or --only;
+                    with --size only that part of them
 With BENCH_PROFILE=directory, each contestant writes a CPU profile there.`
 
 // What is wanted ------------------------------------------------------------------------------------------------
@@ -53,6 +68,7 @@ interface Options {
   readonly minutes: number | undefined
   readonly json: string | undefined
   readonly write: boolean
+  readonly isSize: boolean
 }
 
 function readOptions(): Options | undefined {
@@ -65,6 +81,7 @@ function readOptions(): Options | undefined {
       minutes: { type: 'string' },
       json: { type: 'string' },
       write: { type: 'boolean', default: false },
+      size: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false }
     }
   })
@@ -83,7 +100,8 @@ function readOptions(): Options | undefined {
     only: values.only,
     minutes: values.memory || values.minutes !== undefined ? minutes : undefined,
     json: values.json,
-    write: values.write
+    write: values.write,
+    isSize: values.size
   }
 }
 
@@ -136,7 +154,12 @@ function versions(): Record<string, string> {
   const version = (...path: string[]) => (JSON.parse(readFileSync(join(...path, 'package.json'), 'utf8')) as { version: string }).version
   const ofProject = ['better-sqlite3', 'pg'].map(name => [name, version(root, 'node_modules', name)])
   const ofBench = ['drizzle-orm', 'kysely', 'knex', 'keyv'].map(name => [name, version(directory, 'node_modules', name)])
-  return Object.fromEntries([['Node.js', process.versions.node], ['duolect', version(root)], ...ofProject, ...ofBench])
+  const node = nodeWithSqlite()
+  const ofNode =
+    node === undefined
+      ? []
+      : [['Node.js with node:sqlite', execFileSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' }).trim()]]
+  return Object.fromEntries([['Node.js', process.versions.node], ...ofNode, ['duolect', version(root)], ...ofProject, ...ofBench])
 }
 
 function describeMachine(place: string): BenchResult['machine'] {
@@ -165,6 +188,12 @@ function timeSync(place: string): number {
 // The parts -----------------------------------------------------------------------------------------------------
 
 type Place = (name: string) => Promise<string>
+
+function contestantsOn(dialect: Dialect): ContestantName[] {
+  const hasNodeSqlite = dialect === 'sqlite' && nodeWithSqlite() !== undefined
+  if (dialect === 'sqlite' && !hasNodeSqlite) console.log('There is no Node.js 24 here, so node:sqlite is left out.')
+  return CONTESTANTS.filter(name => hasNodeSqlite || !isOnNodeSqlite(name))
+}
 
 async function withWorkers<T>(
   contestants: readonly ContestantName[],
@@ -210,7 +239,7 @@ async function measureWorkload(workload: Workload, workers: readonly Worker[], o
   for (const worker of able) await worker.call('verify', id)
   const contestants = able.map(({ name }) => {
     const own = rates.get(name) as number[]
-    const base = { toRaw: rates.get('raw'), toKnex: rates.get('knex') }
+    const base = { toRaw: rates.get(floorOf(name)), toKnex: rates.get('knex') }
     return {
       contestant: name,
       rate: rounded(median(own)),
@@ -243,7 +272,7 @@ async function measure(options: Options, file: string, temporary: string, url: s
     const wanted = WORKLOADS.filter(workload => workload.dialect === dialect && isWanted(workload.id))
     if (wanted.length === 0) continue
     say(`${dialect}: opening`)
-    await withWorkers(CONTESTANTS, dialect, file, placeOf(dialect, 'work'), async workers => {
+    await withWorkers(contestantsOn(dialect), dialect, file, placeOf(dialect, 'work'), async workers => {
       for (const workload of wanted) {
         say(workload.id)
         workloads.push(await measureWorkload(workload, workers, options))
@@ -294,6 +323,36 @@ async function measure(options: Options, file: string, temporary: string, url: s
   }
 }
 
+/** Numbers of keys, and the pragmas that the larger are measured with, too. */
+const SIZES: Record<Dialect, readonly number[]> = { sqlite: [1_000, 1_000_000, 5_000_000], postgres: [1_000_000, 10_000_000] }
+const MORE_MEMORY = [{ cache_size: -262_144 }, { mmap_size: 2_147_483_648 }, { cache_size: -262_144, mmap_size: 2_147_483_648 }]
+
+async function measureSizes(options: Options, file: string, temporary: string, url: string): Promise<SizeResult[]> {
+  const results: SizeResult[] = []
+  const inProcess = async <T>(task: SizeTask, work: (worker: Worker) => Promise<T>): Promise<T> => {
+    const worker = new Worker(file, 'duolect', task)
+    try {
+      return await work(worker)
+    } finally {
+      worker.kill()
+    }
+  }
+  for (const dialect of ['sqlite', 'postgres'] as const) {
+    const location = dialect === 'sqlite' ? join(mkdtempSync(join(temporary, 'size-')), 'db.sqlite') : await createDatabaseOn(url, 'size')
+    let filled = 0
+    for (const keys of SIZES[dialect]) {
+      const task: SizeTask = { dialect, location, keys, pragmas: {}, milliseconds: options.isQuick ? 300 : 2000 }
+      process.stderr.write(`${names[dialect]}, ${keys} keys\n`)
+      await inProcess(task, worker => worker.call('fill', task, filled))
+      filled = keys
+      for (const pragmas of dialect === 'sqlite' && keys >= 1_000_000 ? [{}, ...MORE_MEMORY] : [{}]) {
+        results.push(await inProcess(task, worker => worker.call('size', { ...task, pragmas: pragmas as SizeTask['pragmas'] })))
+      }
+    }
+  }
+  return results
+}
+
 /** Makes a database on the server, and returns its URL. */
 async function createDatabaseOn(url: string, name: string): Promise<string> {
   await onServer(url, client => client.query(`CREATE DATABASE ${name}`))
@@ -327,14 +386,20 @@ async function main(options: Options): Promise<void> {
   // A vacuum in the middle of a round would be a matter of luck; the tables are vacuumed once they are filled.
   const server = await startPostgres(['autovacuum=off', 'shared_buffers=256MB'])
   try {
-    const result = await measure(options, file, temporary, server.url)
-    console.log(`\n${terminalReport(result)}`)
+    const path = join(root, 'docs', 'performance.json')
+    const stored = JSON.parse(readFileSync(path, 'utf8')) as BenchResult
+    const today = new Date().toISOString().slice(0, 10)
+    const result = options.isSize
+      ? { ...stored, atSize: { date: today, results: await measureSizes(options, file, temporary, server.url) } }
+      : { ...(await measure(options, file, temporary, server.url)), ...(options.write && stored.atSize && { atSize: stored.atSize }) }
+    console.log(`\n${options.isSize ? atSizeTable(result.atSize?.results ?? []) : terminalReport(result)}`)
     const text = `${JSON.stringify(result, undefined, 2)}\n`
     if (options.json !== undefined) writeFileSync(options.json, text)
     if (options.write) {
-      writeFileSync(join(root, 'docs', 'performance.json'), text)
+      writeFileSync(path, text)
       writeFileSync(join(root, 'docs', 'performance.md'), performancePage(result))
       writeFileSync(join(root, 'docs', 'performance.svg'), chartOf(result))
+      if (result.atSize !== undefined) writeFileSync(join(root, 'docs', 'performance-size.svg'), sizeChartOf(result.atSize.results))
       const readme = readFileSync(join(root, 'README.md'), 'utf8')
       const [before, behind] = [readme.split(START_MARK)[0], readme.split(END_MARK)[1]]
       if (behind === undefined) throw new Error(`README.md has no block from ${START_MARK} to ${END_MARK}.`)

@@ -1,6 +1,7 @@
 /** A worker, as its parent sees it. */
 import { type ChildProcess, fork } from 'node:child_process'
-import type { ContestantName, Target } from './contestant.ts'
+import { type ContestantName, isOnNodeSqlite, type Target } from './contestant.ts'
+import { nodeWithSqlite } from './node24.ts'
 import type { Commands } from './worker.ts'
 
 interface Answer {
@@ -17,12 +18,18 @@ export class Worker {
   constructor(file: string, name: ContestantName, target: Target) {
     this.name = name
     this.target = target
-    const env = { ...process.env, NODE_ENV: 'production', DATABASE: '', DATA_DIR: '' }
+    const isOnNode = isOnNodeSqlite(name)
+    const env = { ...process.env, NODE_ENV: 'production', DATABASE: '', DATA_DIR: '', BENCH_SQLITE: isOnNode ? 'node:sqlite' : '' }
     // With BENCH_PROFILE each worker writes a .cpuprofile into that directory when it ends.
     const profile = process.env.BENCH_PROFILE
-      ? ['--cpu-prof', `--cpu-prof-dir=${process.env.BENCH_PROFILE}`, `--cpu-prof-name=${target.dialect}-${name}.cpuprofile`]
+      ? [
+          '--cpu-prof',
+          `--cpu-prof-dir=${process.env.BENCH_PROFILE}`,
+          `--cpu-prof-name=${target.dialect}-${name.replaceAll(/[ :]/g, '-')}.cpuprofile`
+        ]
       : []
-    this.#child = fork(file, [], { env, execArgv: ['--expose-gc', ...profile], serialization: 'advanced' })
+    // Not 'advanced', whose form differs between versions of Node.js.
+    this.#child = fork(file, [], { env, execArgv: ['--expose-gc', ...profile], ...(isOnNode && { execPath: nodeWithSqlite() as string }) })
     this.#child.on('message', answer => this.#settle?.(answer as Answer))
     this.#child.on('exit', status => this.#settle?.({ error: `its process ended with status ${status}` }))
   }

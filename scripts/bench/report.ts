@@ -1,6 +1,7 @@
 /** From a result to what people read: tables for the terminal and the page, the README's block, the targets. */
-import type { ContestantName, Dialect } from './contestant.ts'
+import { type ContestantName, type Dialect, floorOf } from './contestant.ts'
 import type { MemoryResult } from './memory.ts'
+import type { SizeResult } from './size.ts'
 
 // The result ----------------------------------------------------------------------------------------------------
 
@@ -75,6 +76,8 @@ export interface BenchResult {
   readonly installs: readonly InstallResult[]
   readonly delays: readonly DelayResult[]
   readonly memory?: readonly ({ readonly dialect: Dialect } & MemoryResult)[]
+  /** Measured by `--size`, in a run of its own. */
+  readonly atSize?: { readonly date: string; readonly results: readonly SizeResult[] }
 }
 
 export const names: Record<Dialect, string> = { sqlite: 'SQLite', postgres: 'Postgres' }
@@ -111,13 +114,13 @@ function rateGoal(title: string, id: string, raw: number | undefined, knex: numb
   }
 }
 
-function startGoal(dialect: Dialect): Goal {
+function startGoal(dialect: Dialect, contestant = 'duolect', floor = 'bare driver'): Goal {
   return {
-    title: `Cold start on ${names[dialect]}, to the first row`,
-    goal: '≤ bare driver + 10 ms',
+    title: `Cold start on ${contestant === 'duolect' ? names[dialect] : floor}, to the first row`,
+    goal: `≤ ${floor} + 8 ms`,
     find(result) {
-      const start = result.starts.find(found => found.dialect === dialect && found.contestant === 'duolect')
-      return start && { text: `bare driver ${signed(start.overRaw)} ms`, isMet: start.overRaw <= 10 }
+      const start = result.starts.find(found => found.dialect === dialect && found.contestant === contestant)
+      return start && { text: `${floor} ${signed(start.overRaw)} ms`, isMet: start.overRaw <= 8 }
     }
   }
 }
@@ -136,16 +139,25 @@ function delayGoal(title: string, works: readonly DelayResult['work'][], limit: 
 }
 
 const GOALS: readonly Goal[] = [
-  rateGoal('SQLite kvs.get, one after another', 'sqlite get 1', 0.8, 7, 'raw'),
-  rateGoal('SQLite kvs.set, 64 at a time, full durability', 'sqlite set 64', 4, 7, 'raw'),
-  rateGoal('SQLite kvs.set of a path, 64 at a time, atomic', 'sqlite path-set 64', undefined, 10, 'raw'),
-  rateGoal('SQLite 1000 rows × 8 columns', 'sqlite rows 1', 1.4, undefined, 'raw'),
-  rateGoal('Postgres kvs.get, 64 at a time, 10 connections', 'postgres get 64', 6, 12, 'raw'),
-  rateGoal('Postgres kvs.set, 64 at a time', 'postgres set 64', 4, 6, 'raw'),
-  rateGoal('Postgres one() by primary key', 'postgres one 1', 0.95, 1.7, 'raw'),
-  rateGoal('Postgres one() by primary key, 64 at a time', 'postgres one 64', 0.95, 1.7, 'raw'),
+  rateGoal('SQLite kvs.get, one after another', 'sqlite get 1', 0.9, undefined, 'raw'),
+  rateGoal('SQLite kvs.set, one after another', 'sqlite set 1', 0.9, undefined, 'raw'),
+  rateGoal('SQLite kvs.set, 64 at a time, full durability', 'sqlite set 64', 5, 8, 'raw'),
+  rateGoal('SQLite kvs.set of a path, 64 at a time, atomic', 'sqlite path-set 64', 5, 14, 'raw'),
+  rateGoal('SQLite 1000 rows × 8 columns', 'sqlite rows 1', 1.8, undefined, 'raw'),
+  rateGoal('SQLite 1000 rows × 8 columns to decode', 'sqlite typed-rows 1', 1.3, undefined, 'raw'),
+  rateGoal('SQLite 10 000 rows by batch()', 'sqlite insert-batch 1', 0.8, undefined, 'raw'),
+  rateGoal('SQLite 10 000 rows, each awaited in a transaction', 'sqlite insert 1', 0.35, undefined, 'raw'),
+  rateGoal('Postgres kvs.get, one after another', 'postgres get 1', 0.95, undefined, 'raw'),
+  rateGoal('Postgres kvs.set, one after another', 'postgres set 1', 0.95, undefined, 'raw'),
+  rateGoal('Postgres kvs.get, 64 at a time, 10 connections', 'postgres get 64', 8, undefined, 'raw'),
+  rateGoal('Postgres kvs.set, 64 at a time', 'postgres set 64', 5, undefined, 'raw'),
+  rateGoal('Postgres kvs.set of a path, 64 at a time', 'postgres path-set 64', 6, undefined, 'raw'),
+  rateGoal('Postgres one() by primary key', 'postgres one 1', 0.95, undefined, 'raw'),
+  rateGoal('Postgres one() by primary key, 64 at a time', 'postgres one 64', 2, undefined, 'raw'),
+  rateGoal('Postgres 10 000 rows by batch()', 'postgres insert-batch 1', 5, undefined, 'raw, one by one'),
   startGoal('sqlite'),
   startGoal('postgres'),
+  startGoal('sqlite', 'duolect on node:sqlite', 'node:sqlite'),
   {
     title: 'Core bundle without drivers',
     goal: '≤ 16 KB minified + gzip',
@@ -214,7 +226,7 @@ function workloadTable(workloads: readonly WorkloadResult[]): string {
     ...contestants.map(name => {
       const one = found.find(({ contestant }) => contestant === name)
       if (one === undefined) return '–'
-      const ratio = name === 'raw' || one.toRaw === undefined ? '' : ` (${times(one.toRaw)})`
+      const ratio = floorOf(name) === name || one.toRaw === undefined ? '' : ` (${times(one.toRaw)})`
       return name === 'duolect' ? `**${number(one.rate)}**${ratio}` : `${number(one.rate)}${ratio}`
     }),
     times(found.find(({ contestant }) => contestant === 'duolect')?.toKnex),
@@ -233,7 +245,7 @@ function startTable(starts: readonly StartResult[]): string {
     names[dialect],
     contestant,
     `${milliseconds.toFixed(0)} ms`,
-    contestant === 'raw' ? '' : `${signed(overRaw)} ms`,
+    overRaw === 0 ? '' : `${signed(overRaw)} ms`,
     percent(spread),
     `${rssMegabytes.toFixed(0)} MB`,
     String(files)
@@ -283,6 +295,24 @@ function memoryTable(memory: NonNullable<BenchResult['memory']>): string {
   return table(['database', 'time', 'calls', 'heap after collection', 'resident', 'file descriptors'], rows)
 }
 
+export function atSizeTable(results: readonly SizeResult[]): string {
+  const rows = results.map(one => [
+    names[one.dialect],
+    one.keys.toLocaleString('en-US').replaceAll(',', ' '),
+    Object.entries(one.pragmas)
+      .map(([name, value]) => `\`${name} = ${value}\``)
+      .join(', ') || '–',
+    `${number(one.fileMegabytes)} MB`,
+    ...[one.get, one.get64, one.set, one.set64, one.pathSet64, one.list, one.clear].map(number),
+    `${one.rssMegabytes} (${one.ownMegabytes}) MB`
+  ])
+  return table(
+    ['database', 'keys', 'pragmas', 'size', 'get', 'get, 64', 'set', 'set, 64', 'path set, 64', 'list', 'clear', 'memory (own)'],
+    rows,
+    ['left', 'right', 'left']
+  )
+}
+
 // What is printed -----------------------------------------------------------------------------------------------
 
 /** The parts of a result as Markdown tables, each with a heading. */
@@ -296,6 +326,7 @@ function sections(result: BenchResult): (readonly [heading: string, content: str
   if (result.bundles.length > 0) parts.push(['Sizes', sizeTable(result)])
   if (result.delays.length > 0) parts.push(['Event loop', delayTable(result.delays)])
   if (result.memory !== undefined) parts.push(['Memory', memoryTable(result.memory)])
+  if (result.atSize !== undefined) parts.push(['At size', atSizeTable(result.atSize.results)])
   if (targetsOf(result).length > 0) parts.push(['Targets', targetTable(result)])
   return parts
 }
@@ -320,12 +351,15 @@ function linedUp(markdown: string): string {
 // The page ------------------------------------------------------------------------------------------------------
 
 const EXPLANATIONS: Record<string, string> = {
-  SQLite: `Calls in a second, as the median of the rounds; behind it, how many times the bare driver's that is. Every contestant has a file of its own in WAL mode with \`synchronous = FULL\` and \`foreign_keys = ON\`, and 10 000 keys with documents of about 200 bytes. The bare driver and drizzle are synchronous: for them, 64 at a time is one after another. For a path set, raw, kysely, knex and drizzle read, change and write in a transaction for each call; duolect does the same for all calls of a turn at once, and settles each promise after the commit. A path of the 100 KB document is looked up by \`json_extract\` in the database where SQL is at hand; duolect and keyv parse the document. keyv has tables of its own without a time of change, and, as its official adapter brings another driver, an adapter of others on better-sqlite3. The 10 000 rows are inserted by one INSERT each. What it leaves out: several processes at a time, and data that does not fit into memory.`,
+  SQLite: `Calls in a second, as the median of the rounds; behind it, how many times the bare driver's that is. Every contestant has a file of its own in WAL mode with \`synchronous = FULL\` and \`foreign_keys = ON\`, and 10 000 keys with documents of about 200 bytes. The bare driver and drizzle are synchronous: for them, 64 at a time is one after another. For a path set, raw, kysely, knex and drizzle read, change and write in a transaction for each call; duolect does the same for all calls of a turn at once, and settles each promise after the commit. A path of the 100 KB document is looked up by \`json_extract\` in the database where SQL is at hand; duolect and keyv parse the document. keyv has tables of its own without a time of change, and, as its official adapter brings another driver, an adapter of others on better-sqlite3. The 10 000 rows are inserted by one INSERT each. The two contestants on \`node:sqlite\`, where they were measured, run in a Node.js that has it, which is another than the others' (above), and duolect's ratio there is to the bare \`node:sqlite\`. What it leaves out: several processes at a time, and data that does not fit into memory.`,
   Postgres: `The same, with at most 10 connections each. The server is on the same machine and runs with fsync off, so these numbers are those of the client, the protocol and the server's work in memory; with a disk or a network in between, everyone gets slower, and who needs fewer statements loses less. raw is \`pg\` with named statements. 64 at a time are 64 callers that each wait for their answer before the next call; duolect puts what they ask in one turn into one statement. One after another, there is nothing to put together, and that is the number to read for a program with little traffic. The bulk forms of the others (knex's \`batchInsert\`, \`COPY\`) are not measured.`,
-  'Cold start': `From the start of a process to its first row on the terminal: Node itself, loading, opening, a table, an INSERT and a SELECT. Each contestant has its own database, whose tables are there after a first start that is not timed. The number to read is the difference to the bare driver. Memory is the resident size at the end. Files are counted in a run of their own. It leaves out what a cold disk cache would add: who loads more files loses more there.`,
+  'Cold start': `From the start of a process to its first row on the terminal: Node itself, loading, opening, a table, an INSERT and a SELECT. Each contestant has its own database, whose tables are there after a first start that is not timed. The number to read is the difference to the bare driver; on \`node:sqlite\` both run in a Node.js that has it. Memory is the resident size at the end. Files are counted in a run of their own. It leaves out what a cold disk cache would add: who loads more files loses more there.`,
   Sizes: `The bundle is what esbuild makes of \`createDatabase\` and \`sql\`, or of the others' equivalents, for both databases, without better-sqlite3 and pg. duolect's core is what a program loads at once: its source without what is imported on first use, which are the two drivers; the next line is all of it, which is what the published file holds. Installed is everything below \`node_modules\` that the package brings, again without the drivers. Of duolect, knex, drizzle and kysely only duolect has a key-value store, and only the others have a query builder.`,
   'Event loop': `How long the event loop could not run, at the longest, on SQLite with full durability: the median of the rounds and the worst of them. The others' calls are synchronous below, so that their promises settle without letting the event loop run; 64 writers that do nothing else keep it for as long as they write. A lock that another process holds is waited for by SQLite itself there, which blocks. The delay of a machine that is busy with other things is in all of these numbers.`,
   Memory: `64 callers with a mix of all calls, without a pause. The heap is measured after a garbage collection; it and the file descriptors have to be where they were. On SQLite two descriptors more are those of the second connection, which is opened when something is first read beside a transaction.`,
+  'At size': `The key-value store with so many keys of about 200 bytes each, asked for keys in no order: calls in a second one after another and 64 at a time, entries a second that \`list\` yields in pages, and keys a second that \`clear\` removes by a prefix. Measured by \`npm run bench -- --size\` in a run of its own, each size and each setting in a new process, the file in the system's cache. Memory is the resident size after the reads; what is not the process's own are pages of the file that SQLite has mapped, which the system takes back when it needs them. The default of SQLite's page cache is 2 MB for each connection: \`sqlite.pragmas\` with \`cache_size\` (in KB when negative) and \`mmap_size\` (in bytes) trade memory for rates as the table shows. On Postgres the server's \`shared_buffers\` are 256 MB, and its memory is not counted. What it leaves out: a cold disk.
+
+![Calls in a second, by the number of keys](performance-size.svg)`,
   Targets: `What duolect is built to reach, against the same run's other contestants. That no update is lost and no first start fails is not a question of speed: the test suite shows it.`
 }
 
@@ -360,16 +394,23 @@ function note(): string {
 export const START_MARK = '<!-- performance -->'
 export const END_MARK = '<!-- /performance -->'
 
-/** What the README shows, in its table and in the chart. */
-export const SHOWN: readonly string[] = [
+/** What the chart shows, each one after another and 64 at a time. */
+export const CHARTED = ['sqlite get', 'sqlite set', 'sqlite path-set', 'postgres get', 'postgres set', 'postgres path-set', 'postgres one']
+
+/** What the README's table shows. */
+const SHOWN: readonly string[] = [
   'sqlite get 1',
+  'sqlite set 1',
   'sqlite set 64',
   'sqlite path-set 64',
   'sqlite rows 1',
+  'postgres get 1',
   'postgres get 64',
+  'postgres set 1',
   'postgres set 64',
   'postgres path-set 64',
-  'postgres one 1'
+  'postgres one 1',
+  'postgres one 64'
 ]
 
 /** What stands in the README between the marks, these included. */
@@ -388,7 +429,7 @@ export function readmeBlock(result: BenchResult): string {
     result.starts.find(found => found.dialect === dialect && found.contestant === contestant)?.overRaw.toFixed(0) ?? '–'
   const bundle = (contestant: string) => kilobytes(result.bundles.find(found => found.contestant === contestant)?.gzipped ?? Number.NaN)
   return `${START_MARK}
-![Calls in a second: duolect, the bare driver, drizzle, kysely, knex and keyv](docs/performance.svg)
+![Calls in a second, one after another and 64 at a time: duolect, the bare drivers, drizzle, kysely, knex and keyv](docs/performance.svg)
 
 ${table(
   ['', 'duolect', 'the bare driver', 'knex'].map((name, i) => (i < 2 ? name : `to ${name}`)),

@@ -4,18 +4,41 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build, type Plugin } from 'esbuild'
+import { nodeWithSqlite } from './node24.ts'
 import type { BundleResult, InstallResult, StartResult } from './report.ts'
 import { median, rounded, spread } from './statistics.ts'
 
-const CONTESTANTS = ['raw', 'duolect', 'knex'] as const
-type Name = (typeof CONTESTANTS)[number]
+/** Contestants whose starts are compared with that of the first, and the programs that they run. */
+interface Group {
+  readonly dialect: 'sqlite' | 'postgres'
+  readonly node: string
+  readonly programs: Readonly<Record<string, string>>
+}
+
+function groups(): Group[] {
+  const node = process.execPath
+  const withSqlite = nodeWithSqlite()
+  return [
+    { dialect: 'sqlite', node, programs: { raw: 'sqlite-raw', duolect: 'sqlite-duolect', knex: 'sqlite-knex' } },
+    { dialect: 'postgres', node, programs: { raw: 'postgres-raw', duolect: 'postgres-duolect', knex: 'postgres-knex' } },
+    ...(withSqlite === undefined
+      ? []
+      : [
+          {
+            dialect: 'sqlite' as const,
+            node: withSqlite,
+            programs: { 'node:sqlite': 'node-sqlite-raw', 'duolect on node:sqlite': 'node-sqlite-duolect' }
+          }
+        ])
+  ]
+}
 
 // Cold start ----------------------------------------------------------------------------------------------------
 
 /** Starts a program, and returns the ms until its first line and the bytes of memory it had at its end. */
-function startOnce(program: string, location: string): Promise<{ milliseconds: number; rss: number }> {
+function startOnce(node: string, program: string, location: string): Promise<{ milliseconds: number; rss: number }> {
   const start = performance.now()
-  const child = spawn(process.execPath, [program, location], { stdio: ['ignore', 'pipe', 'inherit'], env: environment() })
+  const child = spawn(node, [program, location], { stdio: ['ignore', 'pipe', 'inherit'], env: environment() })
   let milliseconds = Number.NaN
   let output = ''
   child.stdout.on('data', data => {
@@ -35,10 +58,10 @@ function environment(): NodeJS.ProcessEnv {
   return { ...process.env, NODE_ENV: 'production', DATABASE: '', DATA_DIR: '' }
 }
 
-function countFiles(program: string, location: string, directory: string): number {
+function countFiles(node: string, program: string, location: string, directory: string): number {
   const list = join(directory, 'files')
   const env = { ...environment(), COUNT_FILES: list }
-  execFileSync(process.execPath, ['--import', join(import.meta.dirname, 'cold', 'count.mjs'), program, location], { env, stdio: 'ignore' })
+  execFileSync(node, ['--import', join(import.meta.dirname, 'cold', 'count.mjs'), program, location], { env, stdio: 'ignore' })
   const files = readFileSync(list, 'utf8')
     .split('\n')
     .filter(file => file !== '' && !file.endsWith('count.mjs') && !file.endsWith('end.mjs'))
@@ -53,25 +76,26 @@ export async function measureStarts(
   databaseUrl: (name: string) => Promise<string>
 ): Promise<StartResult[]> {
   const results: StartResult[] = []
-  for (const dialect of ['sqlite', 'postgres'] as const) {
-    const program = (name: Name) => join(import.meta.dirname, 'cold', `${dialect}-${name}.mjs`)
-    const places = new Map<Name, string>()
-    for (const name of CONTESTANTS) {
+  for (const { dialect, node, programs } of groups()) {
+    const contestants = Object.keys(programs)
+    const program = (name: string) => join(import.meta.dirname, 'cold', `${programs[name]}.mjs`)
+    const places = new Map<string, string>()
+    for (const name of contestants) {
       const isSqlite = dialect === 'sqlite'
       places.set(name, isSqlite ? join(mkdtempSync(join(directory, 'start-')), 'db.sqlite') : await databaseUrl(`start_${name}`))
     }
-    const place = (name: Name) => places.get(name) as string
-    const samples = new Map(CONTESTANTS.map(name => [name, { milliseconds: [] as number[], rss: [] as number[] }]))
-    for (const name of CONTESTANTS) await startOnce(program(name), place(name))
+    const place = (name: string) => places.get(name) as string
+    const samples = new Map(contestants.map(name => [name, { milliseconds: [] as number[], rss: [] as number[] }]))
+    for (const name of contestants) await startOnce(node, program(name), place(name))
     for (let round = 0; round < rounds; round++) {
-      for (let i = 0; i < CONTESTANTS.length; i++) {
-        const name = CONTESTANTS[(i + round) % CONTESTANTS.length] as Name
-        const { milliseconds, rss } = await startOnce(program(name), place(name))
+      for (let i = 0; i < contestants.length; i++) {
+        const name = contestants[(i + round) % contestants.length] as string
+        const { milliseconds, rss } = await startOnce(node, program(name), place(name))
         samples.get(name)?.milliseconds.push(milliseconds)
         samples.get(name)?.rss.push(rss)
       }
     }
-    const base = samples.get('raw')?.milliseconds ?? []
+    const base = samples.get(contestants[0] as string)?.milliseconds ?? []
     for (const [name, { milliseconds, rss }] of samples) {
       results.push({
         dialect,
@@ -80,7 +104,7 @@ export async function measureStarts(
         spread: rounded(spread(milliseconds), 2),
         overRaw: rounded(median(milliseconds.map((value, i) => value - (base[i] as number))), 3),
         rssMegabytes: rounded(median(rss) / 1e6, 3),
-        files: countFiles(program(name), place(name), directory)
+        files: countFiles(node, program(name), place(name), directory)
       })
     }
   }

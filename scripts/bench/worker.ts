@@ -3,6 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Contestant, ContestantName, Open, Target } from './contestant.ts'
 import * as data from './data.ts'
 import { measureMemory } from './memory.ts'
+import { fill, measureSize, type SizeTask } from './size.ts'
 import { WORKLOADS, type Workload } from './workloads.ts'
 
 const LOADERS: Record<ContestantName, () => Promise<{ open: Open }>> = {
@@ -11,7 +12,12 @@ const LOADERS: Record<ContestantName, () => Promise<{ open: Open }>> = {
   drizzle: () => import('./contestants/drizzle.ts'),
   kysely: () => import('./contestants/kysely.ts'),
   knex: () => import('./contestants/knex.ts'),
-  keyv: () => import('./contestants/keyv.ts')
+  keyv: () => import('./contestants/keyv.ts'),
+  'node:sqlite': () => import('./contestants/node-sqlite.ts'),
+  'duolect on node:sqlite': async () => {
+    const { open } = await import('./contestants/duolect.ts')
+    return { open: target => open(target, 'node:sqlite') }
+  }
 }
 
 let target: Target
@@ -118,6 +124,10 @@ const COMMANDS = {
   },
 
   memory: (minutes: number) => measureMemory(contestant, minutes),
+
+  fill: ({ dialect, location, keys }: SizeTask, from: number) => fill(dialect, location, from, keys),
+
+  size: (task: SizeTask) => measureSize(task),
 
   async close(): Promise<void> {
     await contestant.close()

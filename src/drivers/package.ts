@@ -1,5 +1,9 @@
 /** Loading of the drivers' packages, which are CommonJS. */
 
+/** The file that is running, and its `require`; there once they were needed. */
+let file: string | undefined
+let requireHere: ((name: string) => unknown) | undefined
+
 /**
  * Loads a driver's package by `require`, where duolect is installed; else undefined, and `import` has to do it.
  *
@@ -7,20 +11,21 @@
  * inside, where only `import` finds it, and must not take another one that lies beside it.
  */
 export function requirePackage<T>(name: string): T | undefined {
-  const file = runningFile()
+  file ??= runningFile()
   return file !== undefined && /[\\/]node_modules[\\/]duolect[\\/]/.test(file) ? requireFrom<T>(file, name) : undefined
 }
 
 /** Loads a package as the running file would by `require`; undefined where that fails. */
 export function requireInstalled<T>(name: string): T | undefined {
-  const file = runningFile()
+  file ??= runningFile()
   return file === undefined ? undefined : requireFrom<T>(file, name)
 }
 
 function requireFrom<T>(file: string, name: string): T | undefined {
   try {
     // An import of node:module takes half a millisecond itself. Node.js before 20.16 lacks this.
-    return process.getBuiltinModule?.('node:module').createRequire(file)(name) as T | undefined
+    requireHere ??= process.getBuiltinModule?.('node:module').createRequire(file)
+    return requireHere?.(name) as T | undefined
   } catch {
     return undefined
   }

@@ -1,11 +1,12 @@
 /**
  * From calls to statements. The calls of one turn of the event loop travel together, and while they are on their way
- * the next gather. One step takes the keys that are not busy, up to a size; loads what depends on old values, applies
+ * the next gather; a call that is alone does not wait for the end of its turn (turns.ts). One step takes the keys that are not busy, up to a size; loads what depends on old values, applies
  * the calls, and stores each key by the simplest statement that does it:
  *
  * | the calls on a key                          | Postgres                        | SQLite                        |
  * |---------------------------------------------|---------------------------------|-------------------------------|
  * | only read                                   | `findValues`                    | `findValues`                  |
+ * | a whole value, and nothing else waits       | `putLoneValue`                  | `putValue`, without a chain   |
  * | begin with a whole value                    | `putValues`, `putLoneValue`     | one transaction that has the  |
  * | depend on the old value, key is absent      | `findValues`, then `addValues`  | write lock: `findValues`,     |
  * | depend on the old value, key exists         | `findValues`, then `swapValues` | then `putValue` for each key, |
@@ -27,9 +28,11 @@
  * | was refused for a value     | halved until it is alone; then the calls on its key are stored one by one             |
  * | failed for any other reason | all calls fail, as the error speaks for the database, the role or the connection      |
  */
+import type { RunResult } from '../adapter.ts'
 import { asLostCommit, copyOf, DatabaseError, type ErrorCode } from '../errors.ts'
 import { inTransaction, type Runner } from '../execute.ts'
-import { callQuery, textOf } from '../queries.ts'
+import { callQuery, runGathered, textOf } from '../queries.ts'
+import { Gathering } from '../turns.ts'
 import { StoredValue } from './stored-value.ts'
 
 /** What waits for its turn on a key. */
@@ -52,6 +55,12 @@ export interface Call extends Entry {
   apply(stored: StoredValue): unknown
   /** Number of characters that it stores. */
   readonly size: number
+}
+
+/** A whole value that nothing stands beside. */
+interface LoneValue extends Pick<Entry, 'resolve' | 'reject'> {
+  readonly key: string
+  readonly text: string
 }
 
 /** A call on several keys: on all of them, or on none. */
@@ -135,6 +144,10 @@ export class Batch {
   readonly #canCompare: boolean
   /** How long a key waits for the lock of another client, in ms. */
   readonly #lockLimit: number
+  /** True if a whole value is stored by a statement that returns at once. */
+  readonly #storesNow: boolean
+  /** A whole value that is to be stored while nothing else waits or is worked on. */
+  #lone: LoneValue | undefined
   /** The calls and groups that wait, by key, in order. */
   #waiting = new Map<string, (Call | Group)[]>()
   /** The keys that are worked on, and how many of their calls and groups are not settled. */
@@ -153,7 +166,7 @@ export class Batch {
   /** Those that are told when a lock may be gone, or the limit is over. */
   readonly #lockWaits: LockWait[] = []
   #isPolling = false
-  #isScheduled = false
+  readonly #gathering = new Gathering(() => this.#beginSteps())
   #isReading = false
   #isWriting = false
   readonly #asideSteps = new Semaphore(MAX_ASIDE)
@@ -168,12 +181,15 @@ export class Batch {
     this.#runner = runner
     this.#isTransaction = runner.begin === undefined
     this.#canCompare = textOf('swapValues', runner.dialect) !== undefined
+    this.#storesNow = runner.isInProcess === true && !this.#canCompare
     this.#lockLimit = lockLimit === 0 ? Infinity : lockLimit
   }
 
   /** True if no pending call could be reordered with a read of the key. */
   isFree(key: string): boolean {
-    return !this.#isScheduled && !this.#busy.has(key) && !this.#waiting.has(key) && (this.#clears.size === 0 || !this.#isCovered(key))
+    return (
+      !this.#gathering.isScheduled && !this.#busy.has(key) && !this.#waiting.has(key) && (this.#clears.size === 0 || !this.#isCovered(key))
+    )
   }
 
   #isCovered(key: string): boolean {
@@ -182,14 +198,47 @@ export class Batch {
 
   /** True if every call is settled. */
   get isIdle(): boolean {
-    return this.#waiting.size === 0 && this.#readyGroups.length === 0 && this.#steps.size === 0 && this.#locked.size === 0
+    return (
+      this.#lone === undefined &&
+      this.#waiting.size === 0 &&
+      this.#readyGroups.length === 0 &&
+      this.#steps.size === 0 &&
+      this.#locked.size === 0
+    )
   }
 
   /** Adds a call to this turn. */
   add<T>(key: string, kind: Call['kind'], apply: Call['apply'], size = 0): Promise<T> {
     return new Promise((resolve, reject) => {
+      this.#queueLone()
       this.#push(key, { kind, apply, size, resolve: resolve as (result: unknown) => void, reject })
     })
+  }
+
+  /** Adds a whole value to this turn. */
+  put(key: string, text: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const value = { key, text, resolve: resolve as (result: unknown) => void, reject }
+      if (this.#storesNow && this.isIdle) {
+        this.#lone = value
+        this.#gathering.schedule()
+      } else {
+        this.#queueLone()
+        this.#pushValue(value)
+      }
+    })
+  }
+
+  /** Lets the lone value wait as all calls do. */
+  #queueLone(): void {
+    const lone = this.#lone
+    if (lone === undefined) return
+    this.#lone = undefined
+    this.#pushValue(lone)
+  }
+
+  #pushValue({ key, text, resolve, reject }: LoneValue): void {
+    this.#push(key, { kind: 'replace', apply: stored => stored.replace(text), size: text.length, resolve, reject })
   }
 
   /** Adds keys that are stored (or, with undefined, removed) together; resolves with the number of changed rows. */
@@ -204,6 +253,7 @@ export class Batch {
    * @param end the first key behind those that begin with the prefix; null if there is none
    */
   clear(prefix: string, end: string | null): Promise<number> {
+    this.#queueLone()
     const keys = [...new Set([...this.#busy.keys(), ...this.#waiting.keys()])].filter(key => key.startsWith(prefix))
     const remove = async (wait: string) => {
       const result = this.#canCompare
@@ -215,6 +265,7 @@ export class Batch {
   }
 
   #addGroup(keys: readonly string[], store: Group['store'], prefix?: string): Promise<number> {
+    this.#queueLone()
     return new Promise((resolve, reject) => {
       const group: Group = {
         keys: new Set(keys),
@@ -234,12 +285,14 @@ export class Batch {
 
   /** Resolves when all calls that were made so far are settled. */
   async settled(): Promise<void> {
+    this.#queueLone()
     await Promise.all([...this.#steps, ...this.#lastEntries().map(([, entry]) => whenSettled(entry))])
     await Promise.all(this.#locked.keys())
   }
 
   /** Resolves when all calls that were made so far are settled, but for those that wait for a lock of another client. */
   async passed(): Promise<void> {
+    this.#queueLone()
     const heldUp = this.#heldUpKeys([...this.#locked.values()].flatMap(keys => [...keys]))
     const waiting = this.#lastEntries().filter(([key]) => key === undefined || !heldUp.has(key))
     await Promise.all([...this.#steps, ...waiting.map(([, entry]) => whenPassed(entry))])
@@ -298,18 +351,21 @@ export class Batch {
 
   /** Begins steps at the end of this turn, so that all calls of the turn come along. */
   #schedule(): void {
-    if (this.#isScheduled || (this.#waiting.size === 0 && this.#readyGroups.length === 0)) return
-    this.#isScheduled = true
-    setImmediate(() => {
-      this.#isScheduled = false
-      this.#beginSteps()
-    })
+    if (this.#waiting.size > 0 || this.#readyGroups.length > 0) this.#gathering.schedule()
   }
 
   // Steps -----------------------------------------------------------------------------------------------------------
 
-  /** Begins the steps that can begin: one that writes and one that reads at a time, and each group that nothing blocks. */
-  #beginSteps(): void {
+  /**
+   * Begins the steps that can begin: one that writes and one that reads at a time, and each group that nothing blocks.
+   * Returns how many calls they have.
+   */
+  #beginSteps(): number {
+    if (this.#lone !== undefined) {
+      this.#storeLone(this.#lone)
+      return 1
+    }
+    let count = this.#readyGroups.length
     for (const group of this.#readyGroups.splice(0)) this.#beginGroup(group)
     const writes = this.#isWriting ? [] : this.#take(this.#writeKeys)
     // What is changed needs a look at old values in most cases; the reads come along with that.
@@ -317,6 +373,8 @@ export class Batch {
     // The statements of a transaction run one after another in any case.
     const canRead = !this.#isReading && !(this.#isTransaction && (this.#isWriting || writes.length > 0))
     const reads = shareLoad || canRead ? this.#take(this.#readKeys) : []
+    for (const { calls } of writes) count += calls.length
+    for (const { calls } of reads) count += calls.length
     if (writes.length > 0) {
       this.#isWriting = true
       void this.#track(
@@ -335,6 +393,7 @@ export class Batch {
         })
       )
     }
+    return count
   }
 
   /** Takes the calls on keys out of their queues, up to a size. */
@@ -452,6 +511,31 @@ export class Batch {
 
   // Storing ---------------------------------------------------------------------------------------------------------
 
+  /** Stores a whole value without all that several calls need. */
+  #storeLone(value: LoneValue): void {
+    this.#lone = undefined
+    const { key, text, resolve, reject } = value
+    let result: RunResult | Promise<RunResult>
+    try {
+      result = runGathered(this.#runner, 'putValue', { key, value: text, now: new Date() })
+    } catch (error) {
+      reject(error)
+      return
+    }
+    if (result instanceof Promise) void this.#track(this.#awaitLone(value, result))
+    else resolve(undefined)
+  }
+
+  /** Others use the connection, so that calls on the key may come meanwhile. */
+  async #awaitLone({ key, resolve, reject }: LoneValue, result: Promise<RunResult>): Promise<void> {
+    this.#setBusy(key, 1)
+    this.#isWriting = true
+    await result.then(() => resolve(undefined), reject)
+    this.#isWriting = false
+    this.#done(key, 1)
+    this.#schedule()
+  }
+
   /**
    * Stores chains, and answers reads that come along. Settles every call; never fails.
    *
@@ -499,7 +583,7 @@ export class Batch {
     const [first] = chains as readonly [Chain]
     if (chains.length === 1 && isIndependent(first) && !this.#isTransaction) {
       const change = changeOf(first, undefined)
-      if (change.text !== undefined) await callQuery(this.#runner, 'putValue', { key: first.key, value: change.text, now: new Date() })
+      if (change.text !== undefined) await runGathered(this.#runner, 'putValue', { key: first.key, value: change.text, now: new Date() })
       return [change]
     }
     return this.#inTransaction(async tx => {

@@ -112,7 +112,7 @@ export class Store implements KeyValueStore {
   set(key: string, value: unknown, path?: Path): Promise<void> {
     return this.#checked(key, path, parts => {
       const text = this.#toText(value, key, parts.length)
-      if (parts.length === 0) return this.#perform(key, 'replace', stored => stored.replace(text), text.length)
+      if (parts.length === 0) return this.#put(key, text)
       const growth = text.length + growthBy(parts)
       return this.#perform(
         key,
@@ -292,6 +292,14 @@ export class Store implements KeyValueStore {
   async #perform<T>(key: string, kind: Call['kind'], apply: (stored: StoredValue) => unknown, size?: number): Promise<T> {
     try {
       return await this.#batch.add<T>(key, kind, apply, size)
+    } catch (error) {
+      throw atCaller(error)
+    }
+  }
+
+  async #put(key: string, text: string): Promise<void> {
+    try {
+      return await this.#batch.put(key, text)
     } catch (error) {
       throw atCaller(error)
     }

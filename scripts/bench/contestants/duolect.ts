@@ -2,12 +2,12 @@
 import type * as Duolect from '../../../src/index.ts'
 import { CONNECTIONS, type Contestant, type Target } from '../contestant.ts'
 
-export async function open({ dialect, location }: Target): Promise<Contestant> {
+export async function open({ dialect, location }: Target, driver?: 'node:sqlite'): Promise<Contestant> {
   const name = 'duolect'
   const { createDatabase, sql } = (await import(name)) as typeof Duolect
   const db = createDatabase(
     dialect === 'sqlite'
-      ? { sqlite: { location }, postgres: { enabled: false } }
+      ? { sqlite: { location, driver }, postgres: { enabled: false } }
       : { postgres: { enabled: true, connection: location, maxConnections: CONNECTIONS } }
   )
   await db.get()
@@ -24,6 +24,8 @@ export async function open({ dialect, location }: Target): Promise<Contestant> {
       db.transaction(async tx => {
         for (const { id, name, amount } of rows) await tx.run(sql`INSERT INTO marks (id, name, amount) VALUES (${id}, ${name}, ${amount})`)
       }),
+    batchMarks: rows =>
+      db.batch(rows.map(({ id, name, amount }) => sql`INSERT INTO marks (id, name, amount) VALUES (${id}, ${name}, ${amount})`)),
     putPair(pair, way) {
       const statements = pair.map(({ id, name, amount }) => sql`INSERT INTO marks (id, name, amount) VALUES (${id}, ${name}, ${amount})`)
       if (way === 'batch') return db.batch(statements)

@@ -69,6 +69,7 @@ function sqlite(location: string): Contestant {
         payload: JSON.parse(row.payload)
       })),
     insertMarks: rows => insertMarks.immediate(rows),
+    batchMarks: rows => insertMarks.immediate(rows),
     putPair: pair => insertMarks.immediate(pair),
     close: () => db.close()
   }
@@ -149,6 +150,7 @@ function postgres(location: string): Contestant {
     },
     putPair: insertMarks,
     insertMarks,
+    batchMarks: insertMarks,
     close: () => pool.end()
   }
 }

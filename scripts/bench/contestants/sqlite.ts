@@ -12,3 +12,18 @@ export function setPragmas(db: Pick<Sqlite.Database, 'pragma'>): void {
   db.pragma('synchronous = FULL')
   db.pragma('foreign_keys = ON')
 }
+
+/** What is used of `node:sqlite`, whose types come with @types/node 22 and newer. */
+export interface NodeSqlite {
+  exec(sql: string): void
+  prepare(sql: string): { get(...values: unknown[]): unknown; all(...values: unknown[]): unknown[]; run(...values: unknown[]): unknown }
+  close(): void
+}
+
+export function openNodeSqlite(location: string): NodeSqlite {
+  // An import would have to be resolved where the module is missing.
+  const { DatabaseSync } = process.getBuiltinModule('node:sqlite' as 'node:fs') as unknown as {
+    DatabaseSync: new (location: string) => NodeSqlite
+  }
+  return new DatabaseSync(location)
+}

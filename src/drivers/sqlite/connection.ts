@@ -13,6 +13,7 @@ import { BoundedCache } from '../../cache.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError } from '../../errors.ts'
 import { statementsOf, tokens } from '../../lexer.ts'
+import { lastOfShape } from '../../shapes.ts'
 import { isGeneric, nativeCode } from './errors.ts'
 import { SchemaWatch } from './schema.ts'
 import { type ColumnDefinition, type DecodePlan, decodePlan } from './values.ts'
@@ -77,8 +78,9 @@ export class Connection {
   readonly #statements = new BoundedCache<Prepared>(MAX_CACHED, MAX_CACHED_LENGTH)
   readonly #schema: SchemaWatch
   readonly #begin: string
-  readonly #countChanges: NativeStatement
-  readonly #countAllChanges: NativeStatement
+  /** SQLite's own counters, prepared when they are needed first. */
+  #countChanges: NativeStatement | undefined
+  #countAllChanges: NativeStatement | undefined
   /** True if a trigger keeps half of a failed statement; undefined while nobody has looked. */
   #hasFailingTriggers: boolean | undefined
 
@@ -86,14 +88,7 @@ export class Connection {
     this.#begin = readonly ? 'BEGIN' : 'BEGIN IMMEDIATE'
     this.#native = openFile(Native, settings, readonly)
     try {
-      // First, since page_size has no effect in WAL mode.
-      for (const [name, value] of Object.entries(settings.pragmas)) this.#native.pragma(`${name} = ${value}`)
-      if (!readonly) this.#native.pragma('journal_mode = WAL')
-      this.#native.pragma(`synchronous = ${settings.durability === 'full' ? 'FULL' : 'NORMAL'}`)
-      this.#native.pragma('foreign_keys = ON')
-      if (settings.pragmas.journal_size_limit === undefined) this.#native.pragma(`journal_size_limit = ${JOURNAL_SIZE_LIMIT}`)
-      this.#countChanges = this.#native.prepare('SELECT changes()').pluck(true)
-      this.#countAllChanges = this.#native.prepare('SELECT total_changes()').pluck(true)
+      this.#native.exec(pragmasOf(settings, readonly))
       this.#schema = new SchemaWatch(this.#native, () => {
         this.#statements.clear()
         this.#hasFailingTriggers = undefined
@@ -174,7 +169,7 @@ export class Connection {
   // Statements --------------------------------------------------------------------------------------------------
 
   prepare(text: string): Prepared {
-    if (!this.inTransaction) this.#schema.lookOncePerTurn()
+    if (this.#schema.isDue && !this.inTransaction) this.#schema.look()
     let prepared = this.#statements.get(text)
     if (prepared === undefined) {
       prepared = this.#prepare(text)
@@ -216,8 +211,11 @@ export class Connection {
   }
 
   /** Runs a statement and returns its rows. */
-  query({ text, values, expects }: BoundStatement): Row[] {
-    const prepared = this.prepare(text)
+  query(statement: BoundStatement): Row[] {
+    return this.queryPrepared(this.prepare(statement.text), statement)
+  }
+
+  queryPrepared(prepared: Prepared, { values, expects }: BoundStatement): Row[] {
     const rows = this.rows(prepared, values)
     // A read of another number of rows has changed nothing, so that its transaction may go on.
     if (!prepared.isReadonly) assertRowCount(rows.length, expects)
@@ -227,7 +225,7 @@ export class Connection {
   rows(prepared: Prepared, values: BoundValue[]): Row[] {
     const { text, native, plan } = prepared
     if (plan === undefined) {
-      this.#run(prepared, values)
+      this.runPrepared(prepared, values)
       return []
     }
     if (plan.hasDuplicates) assertDistinctColumns(plan.columns)
@@ -248,16 +246,19 @@ export class Connection {
 
   /** Runs a statement and returns the number of rows that it changed. */
   run({ text, values }: BoundStatement): RunResult {
-    return this.#run(this.prepare(text), values)
+    return this.runPrepared(this.prepare(text), values)
   }
 
-  #run({ native, isReader, mayChangeTables }: Prepared, values: BoundValue[]): RunResult {
+  runPrepared({ native, isReader, mayChangeTables }: Prepared, values: BoundValue[]): RunResult {
     if (!isReader) {
-      const { changes } = native.run(...values)
+      const result = native.run(...values)
+      lastOfShape.result = result
       if (mayChangeTables) this.#tablesChanged()
-      return { changes }
+      return { changes: result.changes }
     }
     // RETURNING, or a SELECT: SQLite's own counters say how many rows were changed.
+    this.#countChanges ??= this.#native.prepare('SELECT changes()').pluck(true)
+    this.#countAllChanges ??= this.#native.prepare('SELECT total_changes()').pluck(true)
     const before = this.#countAllChanges.get()
     native.all(...values)
     // total_changes() counts what triggers and cascades do, and changes() is that of the last statement that wrote.
@@ -340,6 +341,21 @@ export class Connection {
     this.#statements.clear()
     this.#native.close()
   }
+}
+
+/** What is set on a connection, as one script. */
+function pragmasOf({ pragmas, durability }: SqliteSettings, readonly: boolean): string {
+  const all = {
+    journal_size_limit: JOURNAL_SIZE_LIMIT,
+    // Before the mode, since page_size has no effect in WAL mode.
+    ...pragmas,
+    ...(!readonly && { journal_mode: 'WAL' }),
+    synchronous: durability === 'full' ? 'FULL' : 'NORMAL',
+    foreign_keys: 'ON'
+  }
+  return Object.entries(all)
+    .map(([name, value]) => `PRAGMA ${name} = ${value};`)
+    .join('')
 }
 
 /**

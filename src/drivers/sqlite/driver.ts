@@ -24,12 +24,13 @@ import {
 } from '../../adapter.ts'
 import type { SqliteSettings } from '../../config.ts'
 import { DatabaseError, messageOf } from '../../errors.ts'
+import { isTurnOverdue, nextTurn } from '../../turns.ts'
 import { Connection, type Copy } from './connection.ts'
 import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
 import { loadPackage } from './load.ts'
 import { WriteQueue } from './queue.ts'
 import { Readers } from './readers.ts'
-import { isTurnOverdue, nextTurn, whenUnlocked } from './waiting.ts'
+import { whenUnlocked } from './waiting.ts'
 
 // Opening -----------------------------------------------------------------------------------------------------
 
@@ -165,8 +166,8 @@ class SqliteDriver implements Adapter {
     if (this.#reading === 0) this.#onceRead?.()
   }
 
-  execute(statement: BoundStatement): Promise<RunResult> {
-    return this.#queue.changes(statement)
+  execute(statement: BoundStatement): RunResult | Promise<RunResult> {
+    return statement.isGathered ? this.#queue.changesNow(statement) : this.#queue.changes(statement)
   }
 
   batch(statements: readonly BoundStatement[]): Promise<Row[][]> {
@@ -380,9 +381,9 @@ class SqliteSession implements Session {
       if (this.#failure !== undefined && !undoes) {
         throw new DatabaseError('in_failed_sql_transaction', 'A statement of this transaction failed before.', { cause: this.#failure })
       }
-      // Without this, a statement would commit by itself when one before it ended the transaction.
-      if (this.#isReleased || !this.#connection.inTransaction) throw transactionControlError()
+      if (this.#isReleased) throw transactionControlError()
       const result = work()
+      // What follows would commit by itself; it is refused, as it is after an error, which may also end the transaction.
       if (!this.#connection.inTransaction) throw transactionControlError()
       return result
     } catch (error) {

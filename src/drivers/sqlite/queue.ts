@@ -1,8 +1,9 @@
 import { type BoundStatement, type Row, type RunResult, transactionControlError } from '../../adapter.ts'
 import { copyOf, DatabaseError, type ErrorCode, withStatement } from '../../errors.ts'
-import type { Connection } from './connection.ts'
-import { sqliteError } from './errors.ts'
-import { MAX_BLOCKING_TIME, nextTurn, restartTurn, whenUnlocked } from './waiting.ts'
+import { currentTurn, Gathering, MAX_BLOCKING_TIME, nextTurn, restartTurn } from '../../turns.ts'
+import type { Connection, Prepared } from './connection.ts'
+import { isBusy, sqliteError } from './errors.ts'
+import { whenUnlocked } from './waiting.ts'
 
 /** A statement, several that belong together, or the connection itself for as long as it takes. */
 type Kind = 'rows' | 'changes' | 'batch' | 'exclusive'
@@ -37,6 +38,9 @@ export class WriteQueue {
   /** Number of entries that wait for the connection itself. */
   #exclusiveWaiting = 0
   #isRunning = false
+  readonly #gathering = new Gathering(() => this.#begin())
+  /** The turn in which the time of a commit was left out last. */
+  #restarted = 0
   /** When the connection was given away; undefined while statements run. */
   #exclusiveSince: number | undefined
   #onIdle: (() => void)[] = []
@@ -66,6 +70,20 @@ export class WriteQueue {
     return this.#add('changes', [statement]) as Promise<RunResult>
   }
 
+  /** Runs a statement of a caller who has gathered those of this turn: at once, when nothing else waits or runs. */
+  changesNow(statement: BoundStatement): RunResult | Promise<RunResult> {
+    if (this.#isRunning) return this.changes(statement)
+    try {
+      this.#connection.rollback()
+      return this.#performAlone({ kind: 'changes', statements: [statement] }) as RunResult
+    } catch (error) {
+      if (isBusy(error)) return this.changes(statement)
+      throw sqliteError(error, statement.text)
+    } finally {
+      this.#leaveTimeToOthers()
+    }
+  }
+
   /** Runs statements, all or none, and returns the rows of each, after the commit. */
   batch(statements: readonly BoundStatement[]): Promise<Row[][]> {
     return this.#add('batch', statements) as Promise<Row[][]>
@@ -89,8 +107,7 @@ export class WriteQueue {
       this.#waiting.push(entry)
       if (!this.#isRunning) {
         this.#isRunning = true
-        // At the end of this turn, so that all writes of the turn come along.
-        setImmediate(() => void this.#run())
+        this.#gathering.schedule()
       }
     })
   }
@@ -117,6 +134,13 @@ export class WriteQueue {
     entry.timer = setTimeout(look, this.#lockLimit)
   }
 
+  /** Begins with what waits, and returns how much that is. */
+  #begin(): number {
+    const count = this.#waiting.length - this.#next
+    void this.#run()
+    return count
+  }
+
   async #run(): Promise<void> {
     while (true) {
       // A ROLLBACK that failed may have left a transaction open.
@@ -124,16 +148,31 @@ export class WriteQueue {
       const retry = this.#retries.shift()
       const entry = retry ?? this.#peek()
       if (entry === undefined) break
-      if (retry !== undefined) await this.#runSingle(retry)
-      else if (entry.kind === 'exclusive') await this.#runExclusive(this.#take())
-      else if (this.#peek(1)?.kind === 'exclusive' || this.#peek(1) === undefined) await this.#runSingle(this.#take())
-      else await this.#runShared()
-      restartTurn()
+      const work = this.#runNext(entry, retry !== undefined)
+      if (work !== undefined) await work
+      this.#leaveTimeToOthers()
+      if (this.#retries.length === 0 && this.#peek() === undefined) break
       // What the callers of settled promises write next belongs into one transaction again.
       await nextTurn()
     }
     this.#isRunning = false
     for (const resolve of this.#onIdle.splice(0)) resolve()
+  }
+
+  /** Runs an entry, or those that stand together; without a promise when that was done at once. */
+  #runNext(entry: Entry, isRetry: boolean): Promise<void> | undefined {
+    if (isRetry) return this.#runSingle(entry)
+    if (entry.kind === 'exclusive') return this.#runExclusive(this.#take())
+    const behind = this.#peek(1)
+    return behind === undefined || behind.kind === 'exclusive' ? this.#runSingle(this.#take()) : this.#runShared()
+  }
+
+  /** Does not count what the first commit of a turn takes, as it could else be all of the turn's time. */
+  #leaveTimeToOthers(): void {
+    const turn = currentTurn()
+    if (turn === this.#restarted) return
+    this.#restarted = turn
+    restartTurn()
   }
 
   /** Returns the next entry, or the one behind it. */
@@ -166,14 +205,30 @@ export class WriteQueue {
     this.#exclusiveSince = undefined
   }
 
-  async #runSingle(entry: Entry): Promise<void> {
+  #runSingle(entry: Entry): Promise<void> | undefined {
     const text = entry.statements[0]?.text
     try {
-      const result = await whenUnlocked(this.#lockLimit, () => this.#perform(entry), text)
-      if (this.#connection.inTransaction) throw transactionControlError()
-      entry.resolve(result)
+      entry.resolve(this.#performAlone(entry))
     } catch (error) {
+      if (isBusy(error)) return this.#runWhenUnlocked(entry, text)
       entry.reject(sqliteError(error, text))
+    }
+  }
+
+  async #runWhenUnlocked(entry: Entry, text: string | undefined): Promise<void> {
+    try {
+      entry.resolve(await whenUnlocked(this.#lockLimit, () => this.#performAlone(entry), text))
+    } catch (error) {
+      entry.reject(error)
+    }
+  }
+
+  /** Performs an entry outside of transactions. */
+  #performAlone(entry: Pick<Entry, 'kind' | 'statements'>): unknown {
+    try {
+      const result = this.#perform(entry)
+      if (this.#connection.inTransaction) throw transactionControlError()
+      return result
     } finally {
       this.#connection.rollback()
     }
@@ -227,21 +282,29 @@ export class WriteQueue {
     return statements.some(({ text }) => this.#connection.prepare(text).isLone)
   }
 
-  #perform(entry: Entry): unknown {
+  #perform(entry: Pick<Entry, 'kind' | 'statements'>): unknown {
     const { kind, statements } = entry
     if (kind === 'batch') return this.#connection.whole(() => this.#performEach(statements))
     const statement = statements[0] as BoundStatement
-    const work = () => (kind === 'rows' ? this.#connection.query(statement) : this.#connection.run(statement))
-    return this.#connection.prepare(statement.text).mayFailLate ? this.#connection.whole(work) : work()
+    const prepared = this.#connection.prepare(statement.text)
+    if (!prepared.mayFailLate) return this.#performPrepared(kind, prepared, statement)
+    // BEGIN may find other tables.
+    return this.#connection.whole(() => this.#performPrepared(kind, this.#connection.prepare(statement.text), statement))
+  }
+
+  #performPrepared(kind: Kind, prepared: Prepared, statement: BoundStatement): Row[] | RunResult {
+    return kind === 'rows' ? this.#connection.queryPrepared(prepared, statement) : this.#connection.runPrepared(prepared, statement.values)
   }
 
   #performEach(statements: readonly BoundStatement[]): Row[][] {
-    return statements.map(statement => {
-      try {
-        return this.#connection.query(statement)
-      } catch (error) {
-        throw withStatement(sqliteError(error, statement.text), statement)
-      }
-    })
+    const results: Row[][] = new Array(statements.length)
+    let i = 0
+    try {
+      for (; i < statements.length; i++) results[i] = this.#connection.query(statements[i] as BoundStatement)
+    } catch (error) {
+      const statement = statements[i] as BoundStatement
+      throw withStatement(sqliteError(error, statement.text), statement)
+    }
+    return results
   }
 }

@@ -1,5 +1,5 @@
+import { currentTurn } from '../../turns.ts'
 import type { NativeDatabase, NativeStatement } from './connection.ts'
-import { currentTurn } from './waiting.ts'
 
 /** How many changes of tables connections of this process have made or found. */
 let changes = 0
@@ -42,9 +42,9 @@ export class SchemaWatch {
     if (main !== this.#main || temp !== this.#temp) this.#renew(main, temp)
   }
 
-  /** Looks unless that was done in this turn and no connection of this process has found a change since. */
-  lookOncePerTurn(): void {
-    if (this.#seen !== changes || this.#turn !== currentTurn()) this.look()
+  /** False if a look was taken in this turn, and no connection of this process has found a change since. */
+  get isDue(): boolean {
+    return this.#seen !== changes || this.#turn !== currentTurn()
   }
 
   /** This connection has changed a table, or may have. */

@@ -1,4 +1,4 @@
-/** Waiting without blocking: for locks of other connections, and for the event loop. */
+/** Waiting for the locks of other connections without blocking. */
 import { DatabaseError } from '../../errors.ts'
 import { isBusy, sqliteError } from './errors.ts'
 
@@ -32,54 +32,4 @@ export async function whenUnlocked<T>(limit: number, work: () => T, sql?: string
       await pause(1 + Math.random() * Math.min(3, 1 + attempt))
     }
   }
-}
-
-// Turns of the event loop -----------------------------------------------------------------------------------------
-
-/** How long calls that never leave a turn of the event loop may block it, in ms. */
-export const MAX_BLOCKING_TIME = 10
-
-/** How long they may while somebody waits for the next turn, in ms. */
-const MAX_TIME_BEFORE_OTHERS = 3
-
-/** Number of the turn, counted when something asks; when it began, in ms of the monotonic clock; whether it has ended. */
-let turn = 0
-let turnBegan = 0
-let hasEnded = true
-let next: Promise<void> | undefined
-
-/** The number of this turn. */
-export function currentTurn(): number {
-  if (hasEnded) {
-    hasEnded = false
-    turn++
-    turnBegan = performance.now()
-    setImmediate(() => {
-      hasEnded = true
-    })
-  }
-  return turn
-}
-
-/** Returns true if the event loop has to run: a long chain of awaited calls would otherwise never leave its turn. */
-export function isTurnOverdue(): boolean {
-  currentTurn()
-  return performance.now() - turnBegan > (next === undefined ? MAX_BLOCKING_TIME : MAX_TIME_BEFORE_OTHERS)
-}
-
-/** Begins to count anew, for those whose share of the turn a commit would else have used up. */
-export function restartTurn(): void {
-  currentTurn()
-  turnBegan = performance.now()
-}
-
-/** Resolves in the next turn; all who wait for it go on together, so that each gets its share of the turn. */
-export function nextTurn(): Promise<void> {
-  next ??= new Promise(resolve => {
-    setImmediate(() => {
-      next = undefined
-      resolve()
-    })
-  })
-  return next
 }
