@@ -270,10 +270,7 @@ function findingOf(subject: Subject, schema: Schema, { example, trial }: Shrunk)
   return { kind, texts: { sqlite: text('sqlite'), postgres: text('postgres') }, schema, column, values, errors }
 }
 
-function resultWithoutDifference(
-  { subject, runs, hasRows, lastError }: Progress,
-  emptyTables: ReadonlyMap<string, string>
-): Result {
+function resultWithoutDifference({ subject, runs, hasRows, lastError }: Progress, emptyTables: ReadonlyMap<string, string>): Result {
   const { query, words, refusals } = subject
   const empty = [...emptyTables].find(([table]) => words.has(table.toLowerCase()))
   if (empty !== undefined) return { subject, verdict: 'vacuous', runs, problem: empty[1] }
