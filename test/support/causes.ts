@@ -774,6 +774,14 @@ export const CASES: readonly CauseCase[] = [
     rows: "INSERT INTO codes VALUES (1, 'ab')"
   },
   {
+    cause: 'char-padding',
+    faulty: 'SELECT * FROM codes',
+    mended: 'SELECT * FROM codes',
+    tables: 'CREATE TABLE codes (id INTEGER NOT NULL PRIMARY KEY, code CHAR(5) NOT NULL);',
+    mendedTables: 'CREATE TABLE codes (id INTEGER NOT NULL PRIMARY KEY, code TEXT NOT NULL CHECK (length(code) <= 5));',
+    rows: "INSERT INTO codes VALUES (1, 'ab')"
+  },
+  {
     cause: 'update-from-many',
     faulty: 'UPDATE people SET points = v.hits FROM visits AS v WHERE v.person = people.id RETURNING people.id, people.points',
     mended:
@@ -1046,5 +1054,36 @@ export const CASES: readonly CauseCase[] = [
     mended: 'SELECT place, count(*) AS n FROM marks WHERE place IS NOT NULL GROUP BY place ORDER BY place COLLATE "C"',
     tables: 'CREATE TABLE marks (\n  place TEXT COLLATE "en-x-icu" -- @postgres\n  place TEXT -- @sqlite\n);',
     rows: "INSERT INTO marks VALUES ('B'), ('a'), (NULL)"
+  },
+  {
+    cause: 'distinct-aggregate',
+    faulty: "SELECT string_agg(DISTINCT place, ',') AS places FROM visits",
+    mended: 'SELECT string_agg(place, \',\' ORDER BY place COLLATE "C") AS places FROM (SELECT DISTINCT place FROM visits) AS v'
+  },
+  {
+    cause: 'conflict-constraint',
+    faulty: 'INSERT INTO visits (id, person, hits) VALUES (1, 1, 1) ON CONFLICT ON CONSTRAINT visits_pkey DO NOTHING',
+    mended: 'INSERT INTO visits (id, person, hits) VALUES (1, 1, 1) ON CONFLICT (id) DO NOTHING'
+  },
+  {
+    cause: 'offset-alone',
+    faulty: 'SELECT id FROM people ORDER BY id OFFSET 2',
+    mended: 'SELECT id FROM people ORDER BY id LIMIT 9223372036854775807 OFFSET 2'
+  },
+  {
+    cause: 'grouping-sets',
+    faulty: 'SELECT person, sum(hits) AS hits FROM visits GROUP BY ROLLUP (person)',
+    mended: 'SELECT person, sum(hits) AS hits FROM visits GROUP BY person UNION ALL SELECT NULL, sum(hits) FROM visits'
+  },
+  {
+    cause: 'except-all',
+    faulty: 'SELECT person FROM visits EXCEPT ALL SELECT id FROM people WHERE id = 1',
+    mended: 'SELECT person FROM visits EXCEPT SELECT id FROM people WHERE id = 1'
+  },
+  { cause: 'limit-null', faulty: 'SELECT id FROM people ORDER BY id LIMIT ALL', mended: 'SELECT id FROM people ORDER BY id' },
+  {
+    cause: 'collation',
+    faulty: "SELECT CASE WHEN name > 'a' THEN 1 ELSE 0 END AS later FROM people",
+    mended: 'SELECT CASE WHEN name COLLATE "C" > \'a\' THEN 1 ELSE 0 END AS later FROM people'
   }
 ]

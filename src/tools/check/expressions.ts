@@ -302,7 +302,7 @@ export function isNumber({ type }: Expression): boolean {
   return NUMBERS.includes(type)
 }
 
-export function isInteger({ type }: Expression): boolean {
+export function isInteger({ type }: { readonly type: ValueType }): boolean {
   return type === 'integer' || type === 'bigint'
 }
 

@@ -51,12 +51,37 @@ export const ORDER: readonly Rule[] = [
   },
   {
     name: 'limit-null',
-    title: 'LIMIT NULL means none on Postgres, and fails on SQLite.',
+    title: 'LIMIT NULL and LIMIT ALL mean none on Postgres, and fail on SQLite.',
     mend: 'Leave LIMIT out; -- @if limit at the end of its line does it where the parameter is not given.',
+    *find(evidence) {
+      if (!evidence.fails('sqlite') || evidence.fails('postgres')) return
+      yield* signs(CERTAIN, evidence.wordsAt('LIMIT', 'ALL'))
+      if (evidence.fails('sqlite', 'invalid_text_representation', 'datatype_mismatch'))
+        yield* signs(CERTAIN, [...evidence.wordsAt('LIMIT'), ...evidence.wordsAt('OFFSET')])
+    }
+  },
+  {
+    name: 'offset-alone',
+    title: 'SQLite has OFFSET behind LIMIT alone.',
+    mend: 'Write LIMIT 9223372036854775807 OFFSET 2.',
     find: evidence =>
-      evidence.fails('sqlite', 'invalid_text_representation', 'datatype_mismatch') && !evidence.fails('postgres')
-        ? signs(CERTAIN, [...evidence.wordsAt('LIMIT'), ...evidence.wordsAt('OFFSET')])
+      evidence.fails('sqlite', 'syntax_error') && evidence.wordsAt('LIMIT').length === 0 ? signs(LIKELY, evidence.wordsAt('OFFSET')) : []
+  },
+  {
+    name: 'grouping-sets',
+    title: 'SQLite has no ROLLUP, CUBE and GROUPING SETS.',
+    mend: 'Join two queries by UNION ALL: one that groups, and one of the total.',
+    find: evidence =>
+      evidence.fails('sqlite')
+        ? signs(CERTAIN, [...evidence.wordsAt('ROLLUP', '('), ...evidence.wordsAt('CUBE', '('), ...evidence.wordsAt('GROUPING', 'SETS')])
         : []
+  },
+  {
+    name: 'except-all',
+    title: 'SQLite has no EXCEPT ALL and INTERSECT ALL.',
+    mend: 'Leave ALL out, or number the rows with row_number().',
+    find: evidence =>
+      evidence.fails('sqlite') ? signs(CERTAIN, [...evidence.wordsAt('EXCEPT', 'ALL'), ...evidence.wordsAt('INTERSECT', 'ALL')]) : []
   },
   {
     name: 'limit-without-order',

@@ -86,7 +86,7 @@ export class Evidence {
     return this.expressions(({ kind, name }) => kind === 'call' && names.includes(name) && isOfBoth(name))
   }
 
-  /** Casts that stand in both texts: a declared parameter is cast on Postgres alone. */
+  /** Casts of the text of SQLite: a declared parameter is cast on Postgres alone. */
   casts(isWanted: (cast: Expression) => boolean): Expression[] {
     return this.expressions(expression => expression.kind === 'cast' && isWanted(expression))
   }

@@ -1,3 +1,4 @@
+import type { Column } from '../../data/schema.ts'
 import { type Expression, isNumber } from '../expressions.ts'
 import { CERTAIN, certain, comparedOf, type Evidence, LIKELY, POSSIBLE, type Rule, type Sign, signs, some } from './rule.ts'
 
@@ -33,13 +34,19 @@ function orderedTexts(evidence: Evidence): Expression[] {
   )
   const compared = postgres.expressions.filter(
     ({ kind, name, operands }) =>
-      kind === 'operator' && ['<', '>', '<=', '>=', 'BETWEEN', 'NOT BETWEEN'].includes(name) && operands.some(isText)
+      kind === 'operator' &&
+      ['<', '>', '<=', '>=', 'BETWEEN', 'NOT BETWEEN'].includes(name) &&
+      (operands.some(isText) || operands.every(({ type }) => type === 'text'))
   )
   const extremes = postgres.expressions.filter(
     ({ kind, name, operands }) => kind === 'call' && (name === 'min' || name === 'max') && operands.some(isText)
   )
   const others = [...compared, ...extremes].filter(expression => !hasCollate(expression))
   return [...keys, ...others.flatMap(expression => evidence.counterpart(expression) ?? [])]
+}
+
+function isChar(column: Column | undefined): boolean {
+  return column !== undefined && /^(?:character|char|bpchar)\b(?! varying)/i.test(column.typeName)
 }
 
 const TEXT_FUNCTIONS =
@@ -242,6 +249,13 @@ export const TEXTS: readonly Rule[] = [
     find: evidence => (evidence.fails('postgres', 'undefined_function') ? signs(CERTAIN, evidence.calls('group_concat', 'string_agg')) : [])
   },
   {
+    name: 'distinct-aggregate',
+    title: 'An aggregate of DISTINCT values takes one argument on SQLite.',
+    mend: "Aggregate a subquery: SELECT string_agg(place, ',' ORDER BY place) FROM (SELECT DISTINCT place FROM visits) AS v.",
+    find: evidence =>
+      evidence.fails('sqlite') && evidence.says('sqlite', /DISTINCT/) ? certain(evidence.calls('string_agg', 'group_concat')) : []
+  },
+  {
     name: 'aggregate-order',
     title: 'string_agg() without ORDER BY joins the rows in their physical order.',
     mend: "Write the order into it: string_agg(name, ',' ORDER BY id).",
@@ -259,12 +273,10 @@ export const TEXTS: readonly Rule[] = [
     mend: 'Declare the column TEXT with CHECK (length(code) <= 5).',
     *find(evidence) {
       if (!evidence.isOfRows) return
-      const isChar = ({ column }: Expression) => column !== undefined && /^(?:character|char|bpchar)\b(?! varying)/i.test(column.typeName)
       const isPadded = evidence.values((a, b) => typeof a === 'string' && typeof b === 'string' && a !== b && a.trimEnd() === b.trimEnd())
-      const columns = evidence.expressions(isChar)
-      if (isPadded)
-        yield* signs(CERTAIN, columns.length > 0 ? columns : evidence.columns.some(column => isChar({ column } as Expression)) ? [0] : [])
-      else if (!evidence.isOfOtherValues) yield* signs(LIKELY - 1, columns)
+      const places: (Expression | number)[] = evidence.expressions(({ column }) => isChar(column))
+      if (places.length === 0 && evidence.columns.some(isChar)) places.push(...evidence.wordsAt('*'))
+      yield* signs(isPadded ? CERTAIN : evidence.isOfOtherValues ? 0 : LIKELY - 1, places)
     }
   },
   {

@@ -57,6 +57,12 @@ export const WRITES: readonly Rule[] = [
     find: evidence => (evidence.fails('postgres', 'ambiguous_column') ? certain(evidence.wordsAt('ON', 'CONFLICT')) : [])
   },
   {
+    name: 'conflict-constraint',
+    title: 'SQLite has no ON CONFLICT ON CONSTRAINT.',
+    mend: 'Name the columns of the key: ON CONFLICT (id).',
+    find: evidence => (evidence.fails('sqlite') ? signs(CERTAIN + 1, evidence.wordsAt('ON', 'CONFLICT', 'ON', 'CONSTRAINT')) : [])
+  },
+  {
     name: 'delete-using',
     title: 'Only Postgres has DELETE … USING.',
     mend: 'Write WHERE id IN (SELECT …).',
@@ -192,9 +198,7 @@ export const WRITES: readonly Rule[] = [
       evidence.fails('postgres', 'invalid_text_representation') && !evidence.fails('sqlite')
         ? signs(
             LIKELY + 2,
-            evidence.query.assignments
-              .filter(({ column, value }) => isInteger(column as unknown as Expression) && !isInteger(value))
-              .map(({ value }) => value)
+            evidence.query.assignments.filter(({ column, value }) => isInteger(column) && !isInteger(value)).map(({ value }) => value)
           )
         : []
   }
