@@ -12,7 +12,10 @@ const MODULE = 'shop'
 
 /** The queries that answer alike, as often as it takes to be 100. A name that is new is a query that is new. */
 function moduleOf(suffix: (i: number) => string) {
-  const { different, undetermined } = JSON.parse(readFileSync(join(root, '..', 'verdicts.json'), 'utf8'))[MODULE] as Record<string, string[]>
+  const { different, undetermined } = JSON.parse(readFileSync(join(root, '..', 'verdicts.json'), 'utf8'))[MODULE] as Record<
+    string,
+    string[]
+  >
   const queries = readFileSync(join(root, 'queries.sql'), 'utf8')
     .split(/(?=^-- name: )/m)
     .filter(query => ![...(different ?? []), ...(undetermined ?? [])].some(name => query.startsWith(`-- name: ${name} `)))
