@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix, relative } from 'node:path'
+import { findUnchecked } from './check-sql.ts'
 import { findDrift } from './compile-sql.ts'
 
 const root = join(import.meta.dirname, '..')

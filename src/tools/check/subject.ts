@@ -63,7 +63,10 @@ export async function prepareSubject(query: ModuleQuery, sides: readonly Side[],
       type: isCount ? 'integer' : (annotation?.type?.word ?? described?.type ?? typeOfNamesake(name, schema) ?? 'text'),
       isList: annotation?.type?.isList ?? false,
       isCount,
-      isNullable: annotation?.isNullable !== false
+      isNullable: annotation?.isNullable !== false,
+      isArray: [...texts.values()].some(text =>
+        new RegExp(`\\bjsonb?_(each|array_elements(_text)?)\\s*\\(\\s*(cast\\s*\\(\\s*)?:${name}\\b`, 'i').test(text)
+      )
     } as const
   })
   const columns = columnsOf(query, descriptions)

@@ -52,8 +52,10 @@ export async function tryExample(
   }
 }
 
-export function answersOf<T>(replicas: readonly Replica[], answers: readonly T[]): Readonly<Record<Dialect, readonly T[]>> {
-  const of = (dialect: Dialect) => answers.filter((_, i) => replicas[i]?.dialect === dialect)
+/** The answers by their database, without those that were not asked for. */
+export function answersOf<T>(replicas: readonly Replica[], answers: readonly (T | undefined)[]): Readonly<Record<Dialect, readonly T[]>> {
+  const of = (dialect: Dialect) =>
+    answers.filter((answer, i): answer is T & typeof answer => answer !== undefined && replicas[i]?.dialect === dialect)
   return { sqlite: of('sqlite'), postgres: of('postgres') }
 }
 

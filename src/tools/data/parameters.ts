@@ -15,6 +15,8 @@ export interface ParameterPlan {
   readonly isCount: boolean
   /** True if NULL is one of the values. */
   readonly isNullable: boolean
+  /** True for JSON whose elements the query reads as rows. @default false */
+  readonly isArray?: boolean
 }
 
 export type ParameterSet = Readonly<Record<string, DataValue>>
@@ -41,13 +43,18 @@ export class ParameterGenerator {
   readonly #random: Random
   /** The values of each parameter that no row gives. */
   readonly #edges: ReadonlyMap<string, Deck<DataValue>>
+  /** The same for the parameter that leaves its row. */
+  readonly #strays: ReadonlyMap<string, Deck<DataValue>>
+  #turn = 0
 
   constructor(plans: readonly ParameterPlan[], schema: Schema, literals: Literals, seed: string) {
     this.#plans = plans
     this.#schema = schema
     const random = new Random(seed)
     this.#random = random
-    this.#edges = new Map(plans.map(plan => [plan.name, new Deck(edgesOf(plan, schema, literals), random)]))
+    const decks = () => new Map(plans.map(plan => [plan.name, new Deck(edgesOf(plan, schema, literals), random)]))
+    this.#edges = decks()
+    this.#strays = decks()
   }
 
   sets({ rows, fresh }: GivenRows, count: number): ParameterSet[] {
@@ -58,13 +65,13 @@ export class ParameterGenerator {
     const ofRows = rowParameters(this.#plans, rows, this.#schema, this.#random)
     return Array.from({ length: count }, (_, i) => {
       const dealt = Object.fromEntries(this.#plans.map(plan => [plan.name, this.#deal(plan, known.get(plan.name) ?? [])]))
-      const rowsOfSet = i === 2 ? [] : i % 2 === 0 ? ofFresh : ofRows
+      const rowsOfSet = i === 2 ? [] : i % 3 === 0 ? ofFresh : ofRows
       if (rowsOfSet.length === 0) return dealt
       const set: Record<string, DataValue> = { ...dealt, ...this.#random.pick(rowsOfSet) }
       if (i < 3) return set
       // One that leaves the row shows what the others hide.
-      const plan = this.#random.pick(this.#plans)
-      set[plan.name] = plan.isList ? (dealt[plan.name] ?? null) : (this.#edges.get(plan.name)?.deal() ?? null)
+      const plan = this.#plans[this.#turn++ % this.#plans.length] as ParameterPlan
+      set[plan.name] = plan.isList || plan.isArray === true ? (dealt[plan.name] ?? null) : (this.#strays.get(plan.name)?.deal() ?? null)
       return set
     })
   }
@@ -73,7 +80,7 @@ export class ParameterGenerator {
   #deal(plan: ParameterPlan, known: readonly DataValue[]): DataValue {
     const one = () =>
       known.length > 0 && this.#random.chance(0.5) ? this.#random.pick(known) : (this.#edges.get(plan.name)?.deal() ?? null)
-    if (!plan.isList) return one()
+    if (!plan.isList && plan.isArray !== true) return one()
     const length = this.#random.pick([0, 1, 3, 5, 20])
     return Array.from({ length }, one).filter(value => value !== null)
   }
@@ -92,8 +99,9 @@ const COUNTS = [0, 1, 2, 5, 1000]
 function edgesOf(plan: ParameterPlan, schema: Schema, literals: Literals): DataValue[] {
   if (plan.isCount) return COUNTS
   const columns = columnsAlike(plan, schema).map(({ column }) => column)
-  const values = [...valuesFor({ type: plan.type, typeName: plan.type }, literals), ...overlong(columns)]
-  return plan.isNullable && !plan.isList ? [...values, null, null] : values
+  const type = plan.isArray === true ? (columns[0]?.type ?? 'text') : plan.type
+  const values = [...valuesFor({ type, typeName: type }, literals), ...overlong(columns), ...overlong(columns)]
+  return plan.isNullable && !plan.isList && plan.isArray !== true ? [...values, null, null] : values
 }
 
 /** A text for each limit of a VARCHAR or CHAR, and one that is longer. */
@@ -102,13 +110,13 @@ function overlong(columns: readonly Column[]): string[] {
   return [...new Set(limits)].filter(limit => limit < 1000).flatMap(limit => ['x'.repeat(limit), 'x'.repeat(limit + 1)])
 }
 
-/** The columns of a parameter's type; those whose name is alike alone, where there are any. */
-function columnsAlike({ name, type }: ParameterPlan, { tables }: Schema): { table: string; column: Column }[] {
-  const found = tables.flatMap(table =>
-    table.columns.filter(column => isAlike(column.type, type)).map(column => ({ table: table.name, column }))
-  )
-  const alike = found.filter(({ column }) => simple(column.name) === simple(name))
-  return alike.length > 0 ? alike : found
+/** The columns of a parameter's type; those whose name is alike alone, where there are any. `keys` is an array of `key`. */
+function columnsAlike({ name, type, isArray = false }: ParameterPlan, { tables }: Schema): { table: string; column: Column }[] {
+  const all = tables.flatMap(table => table.columns.map(column => ({ table: table.name, column })))
+  const wanted = simple(isArray ? name.replace(/s$/, '') : name)
+  const found = isArray ? all : all.filter(({ column }) => isAlike(column.type, type))
+  const alike = found.filter(({ column }) => simple(column.name) === wanted)
+  return alike.length > 0 ? alike : isArray ? [] : found
 }
 
 function isInteger(type: TypeWord | undefined): boolean {
