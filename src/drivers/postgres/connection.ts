@@ -3,23 +3,15 @@ import { type Host, loopLimitOf, type PostgresSettings, showHost, type TargetSer
 import { DatabaseError, messageOf } from '../../errors.ts'
 import { isConnectionLost, poolerAdvice, postgresError, unreadableError } from './errors.ts'
 import type { Hosts } from './hosts.ts'
-import { type BaseQueryConstructor, type QueryConstructor, queryClassOf, type Request } from './query.ts'
+import { type BaseQueryConstructor, type QueryConstructor, queryClassOf, type Request, type Result } from './query.ts'
 import { type Prepared, PreparedStatements } from './statements.ts'
-import { type PostgresValue, types } from './values.ts'
+import type { PostgresValue } from './values.ts'
 
 // What is used of pg --------------------------------------------------------------------------------------------
 
-interface NativeResult {
-  /** The first word of the command's tag, such as `UPDATE`; null for an empty text. */
-  readonly command: string | null
-  readonly rowCount: number | null
-  readonly rows: Row[]
-  readonly fields: readonly { readonly name: string }[]
-}
-
 /** The answer to a statement, and whether a transaction was open after it. */
-export interface Answer extends Pick<NativeResult, 'command' | 'rowCount' | 'rows'> {
-  readonly columns: readonly string[]
+export interface Answer extends Pick<Result, 'command' | 'rowCount' | 'plan'> {
+  readonly rows: Row[]
   readonly inTransaction: boolean
 }
 
@@ -102,7 +94,6 @@ export async function clientConfig(settings: PostgresSettings, { host, port }: H
     ssl: await tlsOptions(settings),
     sslnegotiation: 'postgres',
     enableChannelBinding: settings.channelBinding !== 'disable',
-    types,
     // Statements of a transaction are sent one behind the other, without waiting for answers in between.
     pipeline: true,
     options: startupOptions(settings)
@@ -471,7 +462,7 @@ export class Connection {
       prepared().types = dataTypeIDs
     })
     connection.on('noData', () => {
-      prepared().fields = []
+      prepared().plan = null
     })
     connection.on('copyOutResponse', () => this.#copies())
     connection.on('copyInResponse', () => {
@@ -676,21 +667,20 @@ export class Connection {
       this.#sent.push(statement)
       if (this.#sent.length === 1) this.#startTimer()
       this.#client.query(
-        new this.#Query(request, (error: Error | null, result: NativeResult) => {
+        new this.#Query(request, (error, result) => {
           if (statement.isCopy) error = copyError()
           // An error of the server comes before it says what became of the transaction; one of a value's parser, behind.
           if (error && this.#sent.includes(statement)) statement.onReady = () => reject(error)
           else if (error) reject(error)
           else if (statement.isUnreplicated) reject(unreplicatedError())
-          else resolve(this.#answerOf(result))
+          else resolve(this.#answerOf(result as Result))
         })
       )
     })
   }
 
-  #answerOf({ command, rowCount, rows, fields }: NativeResult): Answer {
-    // A script of several statements has an array of results here, of which nothing is read.
-    return { command, rowCount, rows, columns: fields?.map(({ name }) => name) ?? [], inTransaction: this.inTransaction }
+  #answerOf({ command, rowCount, found, plan }: Result): Answer {
+    return { command, rowCount, rows: found, plan, inTransaction: this.inTransaction }
   }
 
   /** The server has answered the oldest of the statements that were sent; the next one's time begins. */

@@ -2,7 +2,7 @@
  * Postgres through `pg`. What that brings with it:
  *
  * - `pg` reads PGHOST, PGPASSWORD, PGSSLMODE and the like by itself, so every setting is given to it.
- * - Its types are converted by duolect's own table, given to each client, never through `pg.types`.
+ * - Its rows are decoded here, never through `pg.types`, which other code of the process may change.
  * - Statements are prepared by name, once on each connection; behind a pooler, where the next statement may meet
  *   another server connection, they are not.
  * - A text that is run with query() is always sent as one prepared statement, since the simple protocol would
@@ -206,8 +206,8 @@ function changesOf({ command, rowCount }: Answer): RunResult {
   return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
 }
 
-function rowsOf({ rows, columns }: Answer, expects?: RowCount): Row[] {
-  assertDistinctColumns(columns)
+function rowsOf({ rows, plan }: Answer, expects?: RowCount): Row[] {
+  if (plan?.hasDuplicates) assertDistinctColumns(plan.names)
   assertRowCount(rows.length, expects)
   return rows
 }

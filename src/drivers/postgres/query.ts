@@ -2,7 +2,9 @@
  * What travels to the server for one call: a class of `pg` whose messages are chosen here, so that a statement that is
  * prepared is not described again, and one that is given up is closed in the same flight.
  */
-import type { Field, Prepared } from './statements.ts'
+import type { Row } from '../../adapter.ts'
+import { type Cells, type Field, RowPlan } from './rows.ts'
+import type { Prepared } from './statements.ts'
 import type { PostgresValue } from './values.ts'
 
 /** The messages of the protocol, as `pg` sends them. */
@@ -17,12 +19,20 @@ export interface MessageSender {
   sync(): void
 }
 
-/** What is used of `pg`'s Query. */
-export interface BaseQuery {
-  handleRowDescription(message: { readonly fields: readonly Field[] }): void
-}
+/** `pg`'s Query, of which nothing is used but that a pipelined client takes no other. */
+export type BaseQueryConstructor = new (config: { text: string }) => object
 
-export type BaseQueryConstructor = new (config: { text: string; callback: unknown }) => BaseQuery
+/** What the server has answered to a statement, or to the last one of a script. */
+export interface Result {
+  /** The first word of the command's tag, such as `UPDATE`; null for an empty text. */
+  readonly command: string | null
+  /** The number of the command's tag; null where it has none. */
+  readonly rowCount: number | null
+  /** Not named `rows`, which `pg` takes for a limit. */
+  readonly found: Row[]
+  /** The columns; undefined for a statement without rows. */
+  readonly plan: RowPlan | undefined
+}
 
 /** What is sent. */
 export interface Request {
@@ -36,7 +46,10 @@ export interface Request {
   readonly isDescription?: boolean | undefined
 }
 
-export type QueryConstructor = new (request: Request, callback: unknown) => BaseQuery
+/** Called with what has failed, or with the result. */
+export type OnResult = (error: Error | null, result?: Result) => void
+
+export type QueryConstructor = new (request: Request, callback: OnResult) => object
 
 const classes = new WeakMap<BaseQueryConstructor, QueryConstructor>()
 
@@ -44,18 +57,29 @@ const classes = new WeakMap<BaseQueryConstructor, QueryConstructor>()
 export function queryClassOf(Base: BaseQueryConstructor): QueryConstructor {
   let made = classes.get(Base)
   if (made === undefined) {
-    made = makeClass(Base)
+    made = makeClass()
+    // It is of the class without its constructor, which makes an EventEmitter and more for each query.
+    Object.setPrototypeOf(made.prototype, Base.prototype)
     classes.set(Base, made)
   }
   return made
 }
 
-function makeClass(Base: BaseQueryConstructor): QueryConstructor {
-  return class Query extends Base {
+function makeClass(): QueryConstructor {
+  return class Query implements Result {
+    readonly text: string
+    readonly callback: OnResult
     readonly #request: Request
+    command: string | null = null
+    rowCount: number | null = null
+    found: Row[] = []
+    plan: RowPlan | undefined = undefined
+    /** What has failed while rows were decoded. */
+    #failure: Error | undefined
 
-    constructor(request: Request, callback: unknown) {
-      super({ text: request.text, callback })
+    constructor(request: Request, callback: OnResult) {
+      this.text = request.text
+      this.callback = callback
       this.#request = request
     }
 
@@ -88,18 +112,54 @@ function makeClass(Base: BaseQueryConstructor): QueryConstructor {
       if (isDescription) return
       connection.bind({ statement, values })
       // The server fails a statement whose columns are no longer those that it has told.
-      if (prepared?.fields === undefined) {
+      if (prepared?.plan === undefined) {
         if (prepared === undefined || !isNew) connection.describe({ type: 'P', name: '' })
-      } else if (prepared.fields.length > 0) super.handleRowDescription({ fields: prepared.fields })
+      } else if (prepared.plan !== null) this.#begin(prepared.plan)
       connection.execute({})
     }
 
-    override handleRowDescription(message: { readonly fields: readonly Field[] }): void {
-      const { prepared, isDescription } = this.#request
-      if (prepared !== undefined) prepared.fields = message.fields
-      if (!isDescription) super.handleRowDescription(message)
+    /** The rows of a result follow. */
+    #begin(plan: RowPlan): void {
+      this.plan = plan.begin()
+      if (this.found.length > 0) this.found = []
     }
 
+    handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
+      const { prepared, isDescription } = this.#request
+      const plan = RowPlan.of(fields)
+      if (prepared !== undefined) prepared.plan = plan
+      if (!isDescription) this.#begin(plan)
+    }
+
+    handleDataRow({ fields: cells }: { readonly fields: Cells }): void {
+      if (this.#failure !== undefined) return
+      try {
+        this.found.push((this.plan as RowPlan).decode(cells))
+      } catch (error) {
+        this.#failure = error as Error
+      }
+    }
+
+    /** The tag is such as `INSERT 0 5`, `SELECT 3` or `CREATE TABLE`. */
+    handleCommandComplete({ text: tag }: { readonly text: string }): void {
+      const space = tag.indexOf(' ')
+      const count = space === -1 ? Number.NaN : Number(tag.slice(tag.lastIndexOf(' ') + 1))
+      this.command = space === -1 ? tag : tag.slice(0, space)
+      this.rowCount = Number.isNaN(count) ? null : count
+    }
+
+    handleError(error: Error): void {
+      this.callback(this.#failure ?? error)
+    }
+
+    handleReadyForQuery(): void {
+      if (this.#failure === undefined) this.callback(null, this)
+      else this.callback(this.#failure)
+    }
+
+    handleEmptyQuery(): void {}
+    handlePortalSuspended(): void {}
+    handleCopyData(): void {}
     /** Answered by the connection, which knows what was sent behind it. */
     handleCopyInResponse(): void {}
   } as unknown as QueryConstructor
