@@ -1,9 +1,9 @@
 import type { Row } from '../../adapter.ts'
 import { type Host, loopLimitOf, type PostgresSettings, showHost, type TargetServer } from '../../config.ts'
-import { DatabaseError, messageOf } from '../../errors.ts'
-import { isConnectionLost, poolerAdvice, postgresError, unreadableError } from './errors.ts'
+import { copyOf, DatabaseError, messageOf } from '../../errors.ts'
+import { isConnectionLost, poolerAdvice, postgresError, stateOf, unreadableError, wasUnread } from './errors.ts'
 import type { Hosts } from './hosts.ts'
-import { type BaseQueryConstructor, type QueryConstructor, queryClassOf, type Request, type Result } from './query.ts'
+import { type BaseQueryConstructor, type QueryConstructor, queryClassOf, type Request, type Result, type Timing } from './query.ts'
 import { type Prepared, PreparedStatements } from './statements.ts'
 import type { PostgresValue } from './values.ts'
 
@@ -18,6 +18,9 @@ export interface Answer extends Pick<Result, 'command' | 'rowCount' | 'plan'> {
 type OnData = (chunk: unknown) => void
 
 interface NativeStream {
+  /** Missing on Cloudflare Workers. */
+  cork?(): void
+  uncork?(): void
   destroy(error?: Error): void
   listeners(event: 'data'): OnData[]
   on(event: 'data', listener: OnData): void
@@ -353,6 +356,11 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
 /** A statement on its way. */
 interface Sent {
   readonly request: Request
+  /** Since when it is the oldest that is not answered, in ms of the monotonic clock; and whether another was before it. */
+  since: number
+  wasBehind: boolean
+  /** True if the server has answered it. */
+  isAnswered: boolean
   /** Called when the server is ready for the next one. */
   onReady: (() => void) | undefined
   /** True if the server wants to send or to get data beside the statement. */
@@ -383,6 +391,21 @@ export function silenceError(): DatabaseError {
   )
 }
 
+/** The error for what was sent behind a statement that has changed the session. */
+function changedSessionError(): DatabaseError {
+  return new DatabaseError(
+    'connection_failure',
+    'A function that another read called has changed settings of the session, which this read shared; its answer was not used.'
+  )
+}
+
+const cancelledForAnother = new WeakSet<DatabaseError>()
+
+/** True if a cancel request that was meant for the statement before it has met this one, so that the server undid it. */
+export function wasCancelledForAnother(error: unknown): boolean {
+  return cancelledForAnother.has(error as DatabaseError)
+}
+
 /** The statements that failed under a name that was prepared before, whose tables may have been changed since. */
 const reused = new WeakMap<DatabaseError, Prepared>()
 
@@ -393,6 +416,12 @@ export function reusedBy(error: unknown): Prepared | undefined {
 
 /** How long a server may take to answer whether it is there, in ms. */
 const PING_LIMIT = 1_000
+
+interface QueryOptions {
+  /** Number of characters before the caller's text. */
+  readonly offset?: number
+  readonly timing?: Timing | undefined
+}
 
 /** One connection. Statements that are issued while others run are sent at once and answered in order. */
 export class Connection {
@@ -413,6 +442,15 @@ export class Connection {
   /** Why the connection was given up, where we know better than the socket. */
   #reason: DatabaseError | undefined
   #isLost = false
+  /** True while statements of several calls share it, each outside of a transaction. */
+  isShared = false
+  /** True once a setting has changed that others read their values by. */
+  #hasChanged = false
+  /** The statement that could not be read or cancelled, for which the connection was given up. */
+  #culprit: Sent | undefined
+  /** The statement that a cancel request was sent for. */
+  #cancelled: Sent | undefined
+  #isCorked = false
   /** True once a cancel request was sent: it could cancel a later statement, so the connection is not reused. */
   #isSpent = false
   /** The statements that were sent and are not answered, the oldest first; and the time that the oldest has. */
@@ -453,7 +491,9 @@ export class Connection {
       if (code === '01000' && routine === 'SyncRepWaitForLSN' && statement !== undefined) statement.isUnreplicated = true
     })
     connection.on('parameterStatus', ({ parameterName, parameterValue }) => {
-      if (REPORTED.includes(parameterName)) this.#reported.set(parameterName, parameterValue)
+      if (!REPORTED.includes(parameterName)) return
+      this.#reported.set(parameterName, parameterValue)
+      this.#hasChanged = REPORTED.some(name => this.#reported.get(name) !== this.#reportedFirst.get(name))
     })
     connection.on('parseComplete', () => {
       prepared().isParsed = true
@@ -605,12 +645,17 @@ export class Connection {
 
   /** True if the pool may hand it out again. */
   get isReusable(): boolean {
-    return !this.#isLost && !this.#isSpent && REPORTED.every(name => this.#reported.get(name) === this.#reportedFirst.get(name))
+    return !this.#isLost && !this.#isSpent && !this.#hasChanged
   }
 
   /** True if a transaction is open, failed or not, according to the last ReadyForQuery message. */
   get inTransaction(): boolean {
     return this.#client.getTransactionStatus() !== 'I'
+  }
+
+  /** The oldest of the statements that are not answered. */
+  get oldest(): Pick<Sent, 'request' | 'since'> | undefined {
+    return this.#sent[0]
   }
 
   /**
@@ -619,9 +664,9 @@ export class Connection {
    * @param change prepares it by name, or uses what was prepared since the change of tables of that number; undefined to
    *   send it without a name
    */
-  query(text: string, values: PostgresValue[], change: number | undefined, offset = 0): Promise<Answer> {
+  query(text: string, values: PostgresValue[], change: number | undefined, { offset = 0, timing }: QueryOptions = {}): Promise<Answer> {
     const prepared = change === undefined ? undefined : this.#prepared.take(text, change)
-    return this.#send({ text, values, prepared, closing: this.#prepared.takeClosing() }, offset)
+    return this.#send({ text, values, prepared, closing: this.#prepared.takeClosing(), timing }, offset)
   }
 
   /** Prepares a statement without running it. */
@@ -643,17 +688,35 @@ export class Connection {
     }
     const { text, prepared } = request
     const isReused = prepared?.isSent === true
+    const statement: Sent = {
+      request,
+      since: 0,
+      wasBehind: this.#sent.length > 0,
+      isAnswered: false,
+      onReady: undefined,
+      isCopy: false,
+      isUnreplicated: false
+    }
     try {
-      return await this.#ask(request)
+      return await this.#ask(statement)
     } catch (error) {
       if (isConnectionLost(error)) this.destroy()
       const hasArray = request.values?.some(value => typeof value === 'string' && value.startsWith('[')) ?? false
       const circumstances = { offset, isLost: this.#isLost, hasArray, isPooled: this.#settings.pooler }
-      const known = this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, text, circumstances)
+      const known = this.#reasonFor(statement) ?? postgresError(error, text, circumstances)
       if (prepared !== undefined && isReused) reused.set(known, prepared)
       if (prepared?.isParsed === false) this.#prepared.forget(prepared)
+      if (this.#cancelled !== undefined && this.#cancelled !== statement && stateOf(known) === '57014') cancelledForAnother.add(known)
       throw known
     }
+  }
+
+  /** Why a statement failed, if the connection was given up. */
+  #reasonFor(statement: Sent): DatabaseError | undefined {
+    const reason = this.#isLost && !statement.isAnswered ? this.#reason : undefined
+    if (reason === undefined || !this.isShared) return reason
+    // What could not be read was the answer to another call.
+    return wasUnread(reason) ? (statement === this.#culprit ? reason : undefined) : (copyOf(reason) as DatabaseError)
   }
 
   /** Has a statement prepared anew when it is used again. */
@@ -661,21 +724,35 @@ export class Connection {
     this.#prepared.forget(prepared)
   }
 
-  #ask(request: Request): Promise<Answer> {
+  #ask(statement: Sent): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const statement: Sent = { request, onReady: undefined, isCopy: false, isUnreplicated: false }
       this.#sent.push(statement)
-      if (this.#sent.length === 1) this.#startTimer()
+      if (this.#sent.length === 1) this.#startTimer(performance.now())
+      this.#cork()
       this.#client.query(
-        new this.#Query(request, (error, result) => {
+        new this.#Query(statement.request, (error, result) => {
           if (statement.isCopy) error = copyError()
           // An error of the server comes before it says what became of the transaction; one of a value's parser, behind.
           if (error && this.#sent.includes(statement)) statement.onReady = () => reject(error)
           else if (error) reject(error)
           else if (statement.isUnreplicated) reject(unreplicatedError())
-          else resolve(this.#answerOf(result as Result))
+          else if (statement.isAnswered) resolve(this.#answerOf(result as Result))
+          // What was read behind the answer for which the connection was given up.
+          else reject(this.#reason)
         })
       )
+    })
+  }
+
+  /** Has what is sent in this turn travel together. */
+  #cork(): void {
+    const { stream } = this.#client.connection
+    if (this.#isCorked || stream.cork === undefined) return
+    this.#isCorked = true
+    stream.cork()
+    process.nextTick(() => {
+      this.#isCorked = false
+      stream.uncork?.()
     })
   }
 
@@ -686,12 +763,24 @@ export class Connection {
   /** The server has answered the oldest of the statements that were sent; the next one's time begins. */
   #ready(): void {
     clearTimeout(this.#timer)
-    this.answeredAt = performance.now()
-    this.#sent.shift()?.onReady?.()
-    if (this.#sent.length > 0) this.#startTimer()
+    const now = performance.now()
+    this.answeredAt = now
+    const answered = this.#sent.shift()
+    if (answered !== undefined) {
+      answered.isAnswered = true
+      answered.request.timing?.ran(now - answered.since, answered.wasBehind)
+      answered.onReady?.()
+    }
+    if (this.#sent.length === 0) return
+    // The others ran, or will run, with settings by which their values cannot be read.
+    if (this.isShared && this.#hasChanged) this.giveUp(changedSessionError())
+    else this.#startTimer(now)
   }
 
-  #startTimer(): void {
+  /** Begins the time of the oldest statement. */
+  #startTimer(now: number): void {
+    const [oldest] = this.#sent
+    if (oldest !== undefined) oldest.since = now
     if (this.#limit > 0) this.#timer = setTimeout(() => this.#exceeded(), this.#limit)
   }
 
@@ -699,7 +788,8 @@ export class Connection {
   #exceeded(): void {
     this.#isSpent = true
     const since = performance.now()
-    const cancel = this.#cancel(this.#sent[0])
+    this.#cancelled = this.#sent[0]
+    const cancel = this.#cancel(this.#cancelled)
     this.#timer = setTimeout(() => {
       this.giveUp(silenceError())
       if (!cancel.isAnswered) this.onSilence(since)
@@ -732,7 +822,10 @@ export class Connection {
 
   /** Closes the socket at once; what was sent fails with `reason`. */
   giveUp(reason: DatabaseError): void {
-    if (!this.#isLost) this.#reason = reason
+    if (!this.#isLost) {
+      this.#reason = reason
+      this.#culprit = this.#sent[0]
+    }
     this.destroy()
   }
 

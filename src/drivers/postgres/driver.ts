@@ -30,7 +30,9 @@ import { requirePackage } from '../package.ts'
 import { type Answer, Connection, mayIdle, type NativeConstructor, reusedBy } from './connection.ts'
 import { isConnectionLost, stateOf, wasRaisedInside, wasUnread } from './errors.ts'
 import { Hosts } from './hosts.ts'
+import { Lanes, Pace } from './lanes.ts'
 import { Pool } from './pool.ts'
+import type { Timing } from './query.ts'
 import { insertsOneRow, returnsDistinctNames } from './returning.ts'
 import type { PostgresValue } from './values.ts'
 
@@ -91,10 +93,10 @@ class StatementNames {
   }
 
   /** Runs a statement in a transaction. */
-  async run(connection: Connection, text: string, values: PostgresValue[]): Promise<Answer> {
+  async run(connection: Connection, text: string, values: PostgresValue[], timing?: Timing): Promise<Answer> {
     const isNamed = !this.#isOff && this.scopeOf(text) === 'rows'
     try {
-      const answer = await connection.query(text, values, isNamed ? this.#changes : undefined)
+      const answer = await connection.query(text, values, isNamed ? this.#changes : undefined, { timing })
       assertStatement(answer)
       return answer
     } catch (error) {
@@ -105,12 +107,12 @@ class StatementNames {
   }
 
   /** The same outside of a transaction, where it is run again if only its old name failed. */
-  async runAlone(connection: Connection, text: string, values: PostgresValue[]): Promise<Answer> {
+  async runAlone(connection: Connection, text: string, values: PostgresValue[], timing?: Timing): Promise<Answer> {
     try {
-      return await this.run(connection, text, values)
+      return await this.run(connection, text, values, timing)
     } catch (error) {
       if (!(await this.isWorthRepeating(connection, error))) throw error
-      return this.run(connection, text, values)
+      return this.run(connection, text, values, timing)
     } finally {
       if (this.scopeOf(text) === 'tables') this.tablesChanged()
     }
@@ -222,8 +224,12 @@ const PURE = new Set(
   ).split(' ')
 )
 
+/** Words of SELECT … FOR SHARE, which locks rows; FOR UPDATE has a word of writes. */
+const LOCKING = new Set(['SHARE'])
+
 /**
- * What a statement may do, as far as its words tell: only read; read and call functions, which may write; write and
+ * What a statement may do, as far as its words tell: only read; read, and lock rows or call
+ * functions, which may write; write and
  * return rows; or return none, or none that the caller has named.
  */
 type Effect = 'reads' | 'calls' | 'writes' | 'returns nothing'
@@ -232,21 +238,25 @@ function effectOf(text: string): Effect {
   const command = statementsOf(text, 'postgres')[0]?.firstWords[0] ?? ''
   const isQuery = ['SELECT', 'VALUES', 'TABLE', 'WITH', 'EXPLAIN', ''].includes(command)
   if (!isQuery && !CHANGING.has(command)) return 'returns nothing'
-  let effect: Effect = isQuery ? 'reads' : 'returns nothing'
+  let effect: Effect = isQuery ? (command === 'EXPLAIN' ? 'calls' : 'reads') : 'returns nothing'
   let before = ''
   for (const { kind, start, end } of tokens(text, 'postgres')) {
     if (kind === 'comment') continue
     const word = kind === 'word' ? text.slice(start, end).toUpperCase() : ''
     if (word === 'RETURNING' || (isQuery && CHANGING.has(word))) return 'writes'
-    if (isQuery && text[start] === '(' && before !== '' && !PURE.has(before)) effect = 'calls'
+    // SELECT … INTO makes a table.
+    if (isQuery && word === 'INTO') return 'returns nothing'
+    if (isQuery && (LOCKING.has(word) || (text[start] === '(' && before !== '' && !PURE.has(before)))) effect = 'calls'
     before = kind === 'name' ? text.slice(start, end) : word
   }
   return effect
 }
 
-/** What the text of a statement tells. */
+/** What the text of a statement tells, and how fast it was. */
 interface Traits {
   readonly effect: Effect
+  /** Undefined for a statement that may do more than read. */
+  readonly pace: Pace | undefined
   /** True for an INSERT of one row: it returns that row, or none if it has changed nothing. */
   readonly writesOneRow: boolean
 }
@@ -279,6 +289,11 @@ class KnownColumns {
     return statements.every(({ text }) => this.#traitsOf(text).effect === 'reads')
   }
 
+  /** How fast a statement was lately; undefined for one that may do more than read. */
+  paceOf({ text }: BoundStatement): Pace | undefined {
+    return this.#traitsOf(text).pace
+  }
+
   /** True if a statement only reads, as far as its text tells; functions that it calls may write. */
   isQuery({ text }: BoundStatement): boolean {
     const { effect } = this.#traitsOf(text)
@@ -301,7 +316,11 @@ class KnownColumns {
     if (traits === undefined) {
       const effect = effectOf(text)
       const isWrite = effect === 'writes'
-      traits = { effect, writesOneRow: isWrite && insertsOneRow(text, name => PURE.has(name)) }
+      traits = {
+        effect,
+        pace: effect === 'reads' ? new Pace() : undefined,
+        writesOneRow: isWrite && insertsOneRow(text, name => PURE.has(name))
+      }
       if (this.#traits.size >= MAX_NAMES) {
         this.#traits.clear()
         this.#known.clear()
@@ -381,9 +400,12 @@ class PostgresDriver implements Adapter {
   readonly #leaving: Leaving
   readonly #names: StatementNames
   readonly #columns: KnownColumns
+  /** Undefined behind a pooler, which lends a server connection for one statement at a time itself. */
+  readonly #lanes: Lanes | undefined
 
   constructor(pool: Pool, settings: PostgresSettings) {
     this.#pool = pool
+    this.#lanes = settings.pooler ? undefined : new Lanes(pool)
     this.#settings = settings
     this.#leaving = new Leaving(pool, settings)
     this.#names = new StatementNames(settings.pooler)
@@ -393,8 +415,21 @@ class PostgresDriver implements Adapter {
   async query(statement: BoundStatement): Promise<Row[]> {
     // A write whose result may be refused for its columns must not commit by itself.
     if (this.#columns.isUnknownWrite(statement)) return (await this.batch([statement]))[0] as Row[]
+    const pace = this.#columns.paceOf(statement)
+    if (pace !== undefined) return rowsOf(await this.#read(statement, pace))
     const answer = this.#statement(statement)
     return rowsOf(await (this.#columns.isQuery(statement) ? answer : answer.catch(explainLostCommit)))
+  }
+
+  /** Runs a statement that only reads: on a connection that others share if it is known to be fast, else on one of its own. */
+  #read({ text, values }: BoundStatement, pace: Pace): Promise<Answer> {
+    const work = (connection: Connection) => this.#names.runAlone(connection, text, values, pace)
+    if (!pace.isFast || this.#lanes === undefined) return this.#withConnection(work)
+    return this.#lanes.run(pace, connection =>
+      work(connection).catch(error => {
+        throw this.#leaving.after(error, connection)
+      })
+    )
   }
 
   async execute(statement: BoundStatement): Promise<RunResult> {
@@ -614,7 +649,7 @@ class PostgresSession implements Session {
     assertReads(text)
     const cursor = `duolect_cursor_${++cursors}`
     const declare = `DECLARE ${cursor} NO SCROLL CURSOR FOR `
-    await this.#inTransaction(this.#connection.query(declare + text, values, undefined, declare.length))
+    await this.#inTransaction(this.#connection.query(declare + text, values, undefined, { offset: declare.length }))
     try {
       while (true) {
         const rows = rowsOf(await this.#inTransaction(this.#connection.query(`FETCH ${PORTION_SIZE} FROM ${cursor}`, [], undefined)))

@@ -9,7 +9,6 @@ import type { PostgresValue } from './values.ts'
 
 /** The messages of the protocol, as `pg` sends them. */
 export interface MessageSender {
-  readonly stream: { cork?(): void; uncork?(): void }
   query(text: string): void
   parse(message: { text: string; name: string }): void
   bind(message: { statement: string; values: readonly unknown[] }): void
@@ -34,6 +33,17 @@ export interface Result {
   readonly plan: RowPlan | undefined
 }
 
+/** Is told how long a statement takes. */
+export interface Timing {
+  /**
+   * @param duration how long it was the oldest unanswered statement of its connection, in ms
+   * @param wasBehind true if another one was before it
+   */
+  ran(duration: number, wasBehind: boolean): void
+  /** Called when it kept others waiting. */
+  gotStuck(): void
+}
+
 /** What is sent. */
 export interface Request {
   readonly text: string
@@ -44,6 +54,7 @@ export interface Request {
   readonly closing?: readonly string[] | undefined
   /** True if the statement is only to be prepared. */
   readonly isDescription?: boolean | undefined
+  readonly timing?: Timing | undefined
 }
 
 /** Called with what has failed, or with the result. */
@@ -90,15 +101,9 @@ function makeClass(): QueryConstructor {
         connection.query(text)
         return null
       }
-      // Else each message may travel in a packet of its own.
-      connection.stream.cork?.()
-      try {
-        for (const name of closing) connection.close({ type: 'S', name })
-        this.#sendStatement(connection, values)
-        connection.sync()
-      } finally {
-        connection.stream.uncork?.()
-      }
+      for (const name of closing) connection.close({ type: 'S', name })
+      this.#sendStatement(connection, values)
+      connection.sync()
       return null
     }
 
