@@ -27,7 +27,7 @@ import type { PostgresSettings } from '../../config.ts'
 import { asLostCommit, DatabaseError, messageOf, withStatement } from '../../errors.ts'
 import { statementsOf, tokens } from '../../lexer.ts'
 import { requirePackage } from '../package.ts'
-import { type Answer, Connection, mayIdle, type NativeConstructor, reusedBy } from './connection.ts'
+import { type Answer, Connection, mayIdle, type NativeConstructor, reusedBy, wasCancelledForAnother } from './connection.ts'
 import { isConnectionLost, stateOf, wasRaisedInside, wasUnread } from './errors.ts'
 import { Hosts } from './hosts.ts'
 import { Lanes, Pace } from './lanes.ts'
@@ -422,14 +422,25 @@ class PostgresDriver implements Adapter {
   }
 
   /** Runs a statement that only reads: on a connection that others share if it is known to be fast, else on one of its own. */
-  #read({ text, values }: BoundStatement, pace: Pace): Promise<Answer> {
-    const work = (connection: Connection) => this.#names.runAlone(connection, text, values, pace)
-    if (!pace.isFast || this.#lanes === undefined) return this.#withConnection(work)
-    return this.#lanes.run(pace, connection =>
-      work(connection).catch(error => {
-        throw this.#leaving.after(error, connection)
-      })
-    )
+  #read(statement: BoundStatement, pace: Pace): Promise<Answer> {
+    return pace.isFast && this.#lanes !== undefined ? this.#readShared(this.#lanes, statement, pace) : this.#statement(statement, pace)
+  }
+
+  async #readShared(lanes: Lanes, statement: BoundStatement, pace: Pace): Promise<Answer> {
+    const { text, values } = statement
+    let isWorthRepeating = false
+    try {
+      return await lanes.run(pace, connection =>
+        this.#names.run(connection, text, values, pace).catch(async error => {
+          isWorthRepeating = wasCancelledForAnother(error) || (await this.#names.isWorthRepeating(connection, error))
+          throw this.#leaving.after(error, connection)
+        })
+      )
+    } catch (error) {
+      if (!isWorthRepeating) throw error
+      // Where nobody can disturb it again.
+      return this.#statement(statement, pace)
+    }
   }
 
   async execute(statement: BoundStatement): Promise<RunResult> {
@@ -487,8 +498,8 @@ class PostgresDriver implements Adapter {
     return Promise.all(answers)
   }
 
-  #statement({ text, values }: BoundStatement): Promise<Answer> {
-    return this.#withConnection(connection => this.#names.runAlone(connection, text, values))
+  #statement({ text, values }: BoundStatement, timing?: Timing): Promise<Answer> {
+    return this.#withConnection(connection => this.#names.runAlone(connection, text, values, timing))
   }
 
   async script(text: string): Promise<void> {

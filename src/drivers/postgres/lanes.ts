@@ -10,7 +10,7 @@
  * the last one, or when somebody else waits for a connection.
  */
 import { copyOf } from '../../errors.ts'
-import { type Connection, lettingExit, wasCancelledForAnother } from './connection.ts'
+import { type Connection, lettingExit } from './connection.ts'
 import type { Pool } from './pool.ts'
 import type { Timing } from './query.ts'
 
@@ -103,21 +103,15 @@ export class Lanes {
    * @param work runs the statement alone, without a transaction around it
    */
   async run<T>(pace: Pace, work: (connection: Connection) => Promise<T>): Promise<T> {
-    while (true) {
-      const { expected } = pace
-      const lane = this.#laneFor(expected)
-      lane.calls++
-      lane.load += expected
-      try {
-        const connection = lane.connection ?? (await this.#whenOpen(lane))
-        return await work(connection)
-      } catch (error) {
-        // The server has undone it, so that it is not run twice.
-        if (!wasCancelledForAnother(error)) throw error
-      } finally {
-        lane.load -= expected
-        if (--lane.calls === 0) this.#end(lane)
-      }
+    const { expected } = pace
+    const lane = this.#laneFor(expected)
+    lane.calls++
+    lane.load += expected
+    try {
+      return await work(lane.connection ?? (await this.#whenOpen(lane)))
+    } finally {
+      lane.load -= expected
+      if (--lane.calls === 0) this.#end(lane)
     }
   }
 
