@@ -160,8 +160,8 @@ describe('Which statements share a connection', () => {
     await makeFast(db, [GATE])
     await lock(other, 'gates')
     const { read } = await block(db)
-    // Until the lane has been looked at.
-    await pause(100)
+    // Until the lane has been looked at some times.
+    await pause(300)
     const others = [db.all(GATE), db.all(GATE)]
     assert.equal(distinct(await blocked(3)), 3)
     await other.query('COMMIT')

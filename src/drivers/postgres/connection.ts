@@ -18,9 +18,8 @@ export interface Answer extends Pick<Result, 'command' | 'rowCount' | 'plan'> {
 type OnData = (chunk: unknown) => void
 
 interface NativeStream {
-  /** Missing on Cloudflare Workers. */
-  cork?(): void
-  uncork?(): void
+  readonly writable: boolean
+  write(data: Buffer, ...rest: unknown[]): boolean
   destroy(error?: Error): void
   listeners(event: 'data'): OnData[]
   on(event: 'data', listener: OnData): void
@@ -450,7 +449,8 @@ export class Connection {
   #culprit: Sent | undefined
   /** The statement that a cancel request was sent for. */
   #cancelled: Sent | undefined
-  #isCorked = false
+  /** True until what this turn sends is written. */
+  #isCollecting = false
   /** True once a cancel request was sent: it could cancel a later statement, so the connection is not reused. */
   #isSpent = false
   /** The statements that were sent and are not answered, the oldest first; and the time that the oldest has. */
@@ -728,7 +728,7 @@ export class Connection {
     return new Promise((resolve, reject) => {
       this.#sent.push(statement)
       if (this.#sent.length === 1) this.#startTimer(performance.now())
-      this.#cork()
+      this.#collect()
       this.#client.query(
         new this.#Query(statement.request, (error, result) => {
           if (statement.isCopy) error = copyError()
@@ -744,16 +744,29 @@ export class Connection {
     })
   }
 
-  /** Has what is sent in this turn travel together. */
-  #cork(): void {
+  /**
+   * Has what is sent in this turn of the event loop travel as one piece. `pg` writes each message by itself; also corked,
+   * each would cost the stream and the system more than its bytes do.
+   */
+  #collect(): void {
+    if (this.#isCollecting) return
+    this.#isCollecting = true
     const { stream } = this.#client.connection
-    if (this.#isCorked || stream.cork === undefined) return
-    this.#isCorked = true
-    stream.cork()
-    process.nextTick(() => {
-      this.#isCorked = false
-      stream.uncork?.()
-    })
+    const { write } = stream
+    const pieces: Buffer[] = []
+    const flush = () => {
+      if (!this.#isCollecting) return
+      this.#isCollecting = false
+      stream.write = write
+      if (stream.writable) stream.write(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces))
+    }
+    stream.write = (data, ...rest) => {
+      if (rest.length === 0) return pieces.push(data) > 0
+      // Somebody waits until it is written, which must be behind the rest.
+      flush()
+      return stream.write(data, ...rest)
+    }
+    process.nextTick(flush)
   }
 
   #answerOf({ command, rowCount, found, plan }: Result): Answer {

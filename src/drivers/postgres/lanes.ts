@@ -23,16 +23,20 @@ const FIRST_GUESS = 0.1
 
 /** A run counts for no more than this, in ms, as it may be this process that was busy; and for this part of the average. */
 const MAX_SAMPLE = 8
-const WEIGHT = 1 / 16
+const WEIGHT = 1 / 128
 
 /** How long the statements that share a connection may take together, as far as is known, in ms. */
-const MAX_LOAD = 2
+const MAX_LOAD = 3
 
 /** After this time without an answer, a shared connection takes no more, in ms; and how often that is looked at. */
 const STUCK_AFTER = 15
 const LOOK_EVERY = 10
 
-/** How long a statement that got stuck has a connection of its own, in ms: twice as long each time, up to a limit. */
+/** For so long may a statement be stuck until it shares no more, in ms; and what each run takes off that. */
+const MAX_STUCK = 40
+const FORGIVEN = 0.01
+
+/** How long a statement that was stuck has a connection of its own, in ms: twice as long each time, up to a limit. */
 const FIRST_BAR = 1_000
 const MAX_BAR = 300_000
 
@@ -44,6 +48,7 @@ export class Pace implements Timing {
   /** What it takes of a connection, in ms. */
   expected = FIRST_GUESS
   #fastRuns = 0
+  #stuck = 0
   #bar = 0
   #barredUntil = Number.NEGATIVE_INFINITY
 
@@ -58,14 +63,18 @@ export class Pace implements Timing {
    * @param wasBehind true if another one was before it, so that its own way to the server does not count
    */
   ran(duration: number, wasBehind: boolean): void {
+    if (this.#stuck > 0) this.#stuck -= FORGIVEN
     if (wasBehind) this.expected += (Math.min(duration, MAX_SAMPLE) - this.expected) * WEIGHT
     else if (this.isFast) this.expected = Math.min(this.expected, duration)
     else if (duration > FAST || performance.now() < this.#barredUntil) this.#fastRuns = 0
     else this.#fastRuns++
   }
 
-  /** Called when it kept others waiting. */
-  gotStuck(): void {
+  /** Called while it keeps others waiting, for so many ms since the last time. */
+  isStuck(duration: number): void {
+    this.#stuck += duration
+    if (this.#stuck < MAX_STUCK) return
+    this.#stuck = 0
     const now = performance.now()
     // One that was fast for long since the last time begins anew.
     this.#bar = now - this.#barredUntil < this.#bar ? Math.min(2 * this.#bar, MAX_BAR) : FIRST_BAR
@@ -183,8 +192,8 @@ export class Lanes {
     if (oldest === undefined || performance.now() - oldest.since < STUCK_AFTER) return
     // An answer may be there, if it was this process that was busy: then it is read before this runs.
     setImmediate(() => {
-      if (lane.connection?.oldest !== oldest || !this.#open.includes(lane)) return
-      oldest.request.timing?.gotStuck()
+      if (lane.connection?.oldest !== oldest) return
+      oldest.request.timing?.isStuck(LOOK_EVERY)
       this.#close(lane)
     })
   }

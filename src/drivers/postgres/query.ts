@@ -40,8 +40,8 @@ export interface Timing {
    * @param wasBehind true if another one was before it
    */
   ran(duration: number, wasBehind: boolean): void
-  /** Called when it kept others waiting. */
-  gotStuck(): void
+  /** Called while it keeps others waiting, for so many ms since the last time. */
+  isStuck(duration: number): void
 }
 
 /** What is sent. */
