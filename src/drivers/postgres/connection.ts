@@ -1,17 +1,24 @@
-import type { Row } from '../../adapter.ts'
 import { type Host, loopLimitOf, type PostgresSettings, showHost, type TargetServer } from '../../config.ts'
 import { copyOf, DatabaseError, messageOf } from '../../errors.ts'
 import { isConnectionLost, poolerAdvice, postgresError, stateOf, unreadableError, wasUnread } from './errors.ts'
 import type { Hosts } from './hosts.ts'
-import { type BaseQueryConstructor, type QueryConstructor, queryClassOf, type Request, type Result, type Timing } from './query.ts'
+import {
+  type BaseQueryConstructor,
+  type Part,
+  type QueryConstructor,
+  queryClassOf,
+  type Request,
+  type Result,
+  type SentQuery,
+  type Timing
+} from './query.ts'
 import { type Prepared, PreparedStatements } from './statements.ts'
 import type { PostgresValue } from './values.ts'
 
 // What is used of pg --------------------------------------------------------------------------------------------
 
-/** The answer to a statement, and whether a transaction was open after it. */
-export interface Answer extends Pick<Result, 'command' | 'rowCount' | 'plan'> {
-  readonly rows: Row[]
+/** The answer to a statement, and whether a transaction was open after it and what was sent with it. */
+export interface Answer extends Result {
   readonly inTransaction: boolean
 }
 
@@ -27,7 +34,7 @@ interface NativeStream {
 }
 
 /** What the server sends beside rows. */
-type AnswerEvent = 'parseComplete' | 'noData' | 'copyInResponse' | 'copyOutResponse'
+type AnswerEvent = 'parseComplete' | 'noData' | 'commandComplete' | 'copyInResponse' | 'copyOutResponse'
 
 type AuthenticationEvent = 'authenticationCleartextPassword' | 'authenticationMD5Password' | 'authenticationOk'
 
@@ -355,6 +362,7 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
 /** A statement on its way. */
 interface Sent {
   readonly request: Request
+  query: SentQuery | undefined
   /** Since when it is the oldest that is not answered, in ms of the monotonic clock; and whether another was before it. */
   since: number
   wasBehind: boolean
@@ -405,16 +413,44 @@ export function wasCancelledForAnother(error: unknown): boolean {
   return cancelledForAnother.has(error as DatabaseError)
 }
 
-/** The statements that failed under a name that was prepared before, whose tables may have been changed since. */
-const reused = new WeakMap<DatabaseError, Prepared>()
+interface Failure {
+  /** The number of the statement among those that were sent together. */
+  readonly at: number
+  /** What the statement had been prepared as before, so that tables may have been changed since. */
+  readonly reused: Prepared | undefined
+}
+
+const failures = new WeakMap<DatabaseError, Failure>()
 
 /** Returns the prepared statement that failed with the error, if it was not prepared for this very call. */
 export function reusedBy(error: unknown): Prepared | undefined {
-  return reused.get(error as DatabaseError)
+  return failures.get(error as DatabaseError)?.reused
+}
+
+/** Returns the number of the statement that failed, among those that were sent together. */
+export function failedAt(error: unknown): number | undefined {
+  return failures.get(error as DatabaseError)?.at
 }
 
 /** How long a server may take to answer whether it is there, in ms. */
 const PING_LIMIT = 1_000
+
+/** Number of bytes that are put together before they are written: more would be copied in vain. */
+const MAX_COLLECTED = 64 * 1024
+
+const NO_PARTS: readonly Part[] = []
+
+function firstOf([answer]: Answer[]): Answer {
+  return answer as Answer
+}
+
+/** A statement to be sent. */
+export interface Unsent {
+  readonly text: string
+  readonly values: PostgresValue[]
+  /** As that of `query()`. */
+  readonly change: number | undefined
+}
 
 interface QueryOptions {
   /** Number of characters before the caller's text. */
@@ -484,7 +520,7 @@ export class Connection {
   }
 
   #listen(connection: NativeConnection): void {
-    const prepared = () => this.#sent[0]?.request.prepared ?? ({} as Partial<Prepared>)
+    const prepared = () => this.#sent[0]?.query?.part?.prepared ?? ({} as Partial<Prepared>)
     connection.on('readyForQuery', () => this.#ready())
     connection.on('notice', ({ code, routine }) => {
       const [statement] = this.#sent
@@ -504,13 +540,14 @@ export class Connection {
     connection.on('noData', () => {
       prepared().plan = null
     })
+    connection.on('commandComplete', () => this.#advance())
     connection.on('copyOutResponse', () => this.#copies())
     connection.on('copyInResponse', () => {
       // What was sent behind it would be taken for data.
-      if (this.#sent.length > 1) return this.giveUp(copyError())
+      if (this.#sent.length > 1 || (this.oldest?.request.parts.length ?? 0) > 1) return this.giveUp(copyError())
       connection.sendCopyFail('no data')
       // The server has thrown the first one away.
-      if (this.#copies()?.request.values !== undefined) connection.sync()
+      if (this.#copies()?.request.script === undefined) connection.sync()
     })
   }
 
@@ -665,31 +702,42 @@ export class Connection {
    *   send it without a name
    */
   query(text: string, values: PostgresValue[], change: number | undefined, { offset = 0, timing }: QueryOptions = {}): Promise<Answer> {
-    const prepared = change === undefined ? undefined : this.#prepared.take(text, change)
-    return this.#send({ text, values, prepared, closing: this.#prepared.takeClosing(), timing }, offset)
+    const parts = [this.#partOf({ text, values, change })]
+    return this.#send({ parts, closing: this.#prepared.takeClosing(), timing }, offset).then(firstOf)
+  }
+
+  /** Runs statements of one transaction, and tells the server to answer when all of them are done. */
+  queries(statements: readonly Unsent[]): Promise<Answer[]> {
+    const parts = statements.map(statement => this.#partOf(statement))
+    return this.#send({ parts, closing: this.#prepared.takeClosing() })
+  }
+
+  #partOf({ text, values, change }: Unsent): Part {
+    return { text, values, prepared: change === undefined ? undefined : this.#prepared.take(text, change) }
   }
 
   /** Prepares a statement without running it. */
   async prepare(text: string, change: number): Promise<Prepared | undefined> {
-    const prepared = this.#prepared.take(text, change)
-    await this.#send({ text, values: [], prepared, closing: this.#prepared.takeClosing(), isDescription: true })
-    return prepared
+    const part = this.#partOf({ text, values: [], change })
+    await this.#send({ parts: [part], closing: this.#prepared.takeClosing(), isDescription: true })
+    return part.prepared
   }
 
   /** Runs a text of one or more statements without parameters; the server takes it as one transaction. */
-  script(text: string): Promise<Answer> {
-    return this.#send({ text })
+  async script(text: string): Promise<Answer> {
+    return (await this.#send({ script: text, parts: NO_PARTS })).at(-1) as Answer
   }
 
-  async #send(request: Request, offset = 0): Promise<Answer> {
+  async #send(request: Request, offset = 0): Promise<Answer[]> {
     if (this.#isLost) {
       // Nothing was sent, so outside of a transaction the call can be made again.
       throw new DatabaseError('connection_failure', 'The connection to Postgres was lost.', { isRetryable: true, cause: this.#reason })
     }
-    const { text, prepared } = request
-    const isReused = prepared?.isSent === true
+    const { parts } = request
+    const isReused = parts.map(({ prepared }) => prepared?.isSent === true)
     const statement: Sent = {
       request,
+      query: undefined,
       since: 0,
       wasBehind: this.#sent.length > 0,
       isAnswered: false,
@@ -701,11 +749,14 @@ export class Connection {
       return await this.#ask(statement)
     } catch (error) {
       if (isConnectionLost(error)) this.destroy()
-      const hasArray = request.values?.some(value => typeof value === 'string' && value.startsWith('[')) ?? false
+      const failed = statement.query?.failed
+      const text = request.script ?? failed?.text ?? ''
+      const hasArray = failed?.values.some(value => typeof value === 'string' && value.startsWith('[')) ?? false
       const circumstances = { offset, isLost: this.#isLost, hasArray, isPooled: this.#settings.pooler }
       const known = this.#reasonFor(statement) ?? postgresError(error, text, circumstances)
-      if (prepared !== undefined && isReused) reused.set(known, prepared)
-      if (prepared?.isParsed === false) this.#prepared.forget(prepared)
+      const at = failed === undefined ? -1 : parts.indexOf(failed)
+      failures.set(known, { at, reused: isReused[at] ? failed?.prepared : undefined })
+      for (const { prepared } of parts) if (prepared?.isParsed === false) this.#prepared.forget(prepared)
       if (this.#cancelled !== undefined && this.#cancelled !== statement && stateOf(known) === '57014') cancelledForAnother.add(known)
       throw known
     }
@@ -724,23 +775,22 @@ export class Connection {
     this.#prepared.forget(prepared)
   }
 
-  #ask(statement: Sent): Promise<Answer> {
+  #ask(statement: Sent): Promise<Answer[]> {
     return new Promise((resolve, reject) => {
       this.#sent.push(statement)
       if (this.#sent.length === 1) this.#startTimer(performance.now())
       this.#collect()
-      this.#client.query(
-        new this.#Query(statement.request, (error, result) => {
-          if (statement.isCopy) error = copyError()
-          // An error of the server comes before it says what became of the transaction; one of a value's parser, behind.
-          if (error && this.#sent.includes(statement)) statement.onReady = () => reject(error)
-          else if (error) reject(error)
-          else if (statement.isUnreplicated) reject(unreplicatedError())
-          else if (statement.isAnswered) resolve(this.#answerOf(result as Result))
-          // What was read behind the answer for which the connection was given up.
-          else reject(this.#reason)
-        })
-      )
+      statement.query = new this.#Query(statement.request, (error, results) => {
+        if (statement.isCopy) error = copyError()
+        // An error of the server comes before it says what became of the transaction; one of a value's parser, behind.
+        if (error && this.#sent.includes(statement)) statement.onReady = () => reject(error)
+        else if (error) reject(error)
+        else if (statement.isUnreplicated) reject(unreplicatedError())
+        else if (statement.isAnswered) resolve(this.#answersOf(results))
+        // What was read behind the answer for which the connection was given up.
+        else reject(this.#reason)
+      })
+      this.#client.query(statement.query)
     })
   }
 
@@ -753,24 +803,37 @@ export class Connection {
     this.#isCollecting = true
     const { stream } = this.#client.connection
     const { write } = stream
-    const pieces: Buffer[] = []
+    let [pieces, size]: [Buffer[], number] = [[], 0]
     const flush = () => {
-      if (!this.#isCollecting) return
-      this.#isCollecting = false
-      stream.write = write
-      if (stream.writable) stream.write(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces))
+      const data = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
+      ;[pieces, size] = [[], 0]
+      if (data.length > 0 && stream.writable) write.call(stream, data)
     }
     stream.write = (data, ...rest) => {
-      if (rest.length === 0) return pieces.push(data) > 0
-      // Somebody waits until it is written, which must be behind the rest.
+      size += data.length
+      // Somebody may wait until it is written, which must be behind the rest.
+      if (rest.length === 0 && size <= MAX_COLLECTED) return pieces.push(data) > 0
       flush()
-      return stream.write(data, ...rest)
+      return write.call(stream, data, ...rest)
     }
-    process.nextTick(flush)
+    process.nextTick(() => {
+      this.#isCollecting = false
+      stream.write = write
+      flush()
+    })
   }
 
-  #answerOf({ command, rowCount, found, plan }: Result): Answer {
-    return { command, rowCount, rows: found, plan, inTransaction: this.inTransaction }
+  #answersOf(results: readonly Result[]): Answer[] {
+    const { inTransaction } = this
+    return results.map(({ command, rowCount, rows, plan }) => ({ command, rowCount, rows, plan, inTransaction }))
+  }
+
+  /** One of several statements that were sent together is done; the next one's time begins. */
+  #advance(): void {
+    const parts = this.#sent[0]?.request.parts
+    if (parts === undefined || parts.length < 2) return
+    clearTimeout(this.#timer)
+    this.#startTimer(performance.now())
   }
 
   /** The server has answered the oldest of the statements that were sent; the next one's time begins. */

@@ -27,7 +27,7 @@ import type { PostgresSettings } from '../../config.ts'
 import { asLostCommit, DatabaseError, messageOf, withStatement } from '../../errors.ts'
 import { statementsOf, tokens } from '../../lexer.ts'
 import { requirePackage } from '../package.ts'
-import { type Answer, Connection, mayIdle, type NativeConstructor, reusedBy, wasCancelledForAnother } from './connection.ts'
+import { type Answer, Connection, failedAt, mayIdle, type NativeConstructor, reusedBy, wasCancelledForAnother } from './connection.ts'
 import { isConnectionLost, stateOf, wasRaisedInside, wasUnread } from './errors.ts'
 import { Hosts } from './hosts.ts'
 import { Lanes, Pace } from './lanes.ts'
@@ -94,14 +94,12 @@ class StatementNames {
 
   /** Runs a statement in a transaction. */
   async run(connection: Connection, text: string, values: PostgresValue[], timing?: Timing): Promise<Answer> {
-    const isNamed = !this.#isOff && this.scopeOf(text) === 'rows'
     try {
-      const answer = await connection.query(text, values, isNamed ? this.#changes : undefined, { timing })
+      const answer = await connection.query(text, values, this.#isNamed(text) ? this.#changes : undefined, { timing })
       assertStatement(answer)
       return answer
     } catch (error) {
-      const prepared = reusedBy(error)
-      if (prepared !== undefined && (isRefused(error) || isOfValue(error))) connection.forget(prepared)
+      this.#forgetIfRefused(connection, error)
       throw error
     }
   }
@@ -116,6 +114,37 @@ class StatementNames {
     } finally {
       if (this.scopeOf(text) === 'tables') this.tablesChanged()
     }
+  }
+
+  /**
+   * Runs statements of a transaction one after the other, and returns the rows of each.
+   *
+   * @param named so many from the first on may have names
+   */
+  async runAll(connection: Connection, statements: readonly BoundStatement[], named: number): Promise<Row[][]> {
+    let at: number | undefined = 0
+    try {
+      const answers = await connection.queries(
+        statements.map(({ text, values }, i) => ({ text, values, change: i < named && this.#isNamed(text) ? this.#changes : undefined }))
+      )
+      return answers.map((answer, i) => {
+        at = i
+        assertStatement(answer)
+        return rowsOf(answer, statements[i]?.expects)
+      })
+    } catch (error) {
+      this.#forgetIfRefused(connection, error)
+      throw withStatement(error, statements[failedAt(error) ?? at] ?? (statements[0] as BoundStatement))
+    }
+  }
+
+  #isNamed(text: string): boolean {
+    return !this.#isOff && this.scopeOf(text) === 'rows'
+  }
+
+  #forgetIfRefused(connection: Connection, error: unknown): void {
+    const prepared = reusedBy(error)
+    if (prepared !== undefined && (isRefused(error) || isOfValue(error))) connection.forget(prepared)
   }
 
   /** True if a statement failed because its name was prepared for other tables, and nothing of it took effect. */
@@ -146,6 +175,12 @@ class StatementNames {
     this.#changes++
   }
 }
+
+/**
+ * Number of statements of a batch that the server answers together. Servers before version 11 count the time of all of
+ * them against `timeouts.query`.
+ */
+const MAX_TOGETHER = 100
 
 /** Texts that are longer are read again each time. */
 const MAX_REMEMBERED_LENGTH = 100_000
@@ -469,14 +504,12 @@ class PostgresDriver implements Adapter {
     const begin = connection.script(this.#beginText({}))
     const scopes = statements.map(({ text }) => this.#names.scopeOf(text))
     const firstChange = scopes.findIndex(scope => scope !== 'rows')
-    const answers = statements.map(({ text, values, expects }, i) =>
-      // What was prepared before may not fit the tables behind a change of them.
-      (firstChange === -1 || i < firstChange ? this.#names.run(connection, text, values) : connection.query(text, values, undefined))
-        .then(answer => rowsOf(answer, expects))
-        .catch(error => {
-          throw withStatement(error, statements[i] as BoundStatement)
-        })
-    )
+    // What was prepared before may not fit the tables behind a change of them.
+    const named = firstChange === -1 ? statements.length : firstChange
+    const answers: Promise<Row[][]>[] = []
+    for (let from = 0; from < statements.length; from += MAX_TOGETHER) {
+      answers.push(this.#names.runAll(connection, statements.slice(from, from + MAX_TOGETHER), named - from))
+    }
     // A result that is refused for its columns must not be committed; what the server refuses, it does not commit.
     if (!this.#columns.areKnown(statements)) {
       await Promise.all([begin, ...answers]).catch(error => {
@@ -495,7 +528,7 @@ class PostgresDriver implements Adapter {
     if ((await commit).command === 'ROLLBACK') throw transactionControlError()
     if (scopes.includes('tables')) this.#names.tablesChanged()
     this.#columns.add(statements)
-    return Promise.all(answers)
+    return (await Promise.all(answers)).flat()
   }
 
   #statement({ text, values }: BoundStatement, timing?: Timing): Promise<Answer> {

@@ -21,14 +21,13 @@ export interface MessageSender {
 /** `pg`'s Query, of which nothing is used but that a pipelined client takes no other. */
 export type BaseQueryConstructor = new (config: { text: string }) => object
 
-/** What the server has answered to a statement, or to the last one of a script. */
+/** What the server has answered to one statement. */
 export interface Result {
   /** The first word of the command's tag, such as `UPDATE`; null for an empty text. */
   readonly command: string | null
   /** The number of the command's tag; null where it has none. */
   readonly rowCount: number | null
-  /** Not named `rows`, which `pg` takes for a limit. */
-  readonly found: Row[]
+  readonly rows: Row[]
   /** The columns; undefined for a statement without rows. */
   readonly plan: RowPlan | undefined
 }
@@ -44,12 +43,19 @@ export interface Timing {
   isStuck(duration: number): void
 }
 
-/** What is sent. */
-export interface Request {
+/** A statement. */
+export interface Part {
   readonly text: string
-  /** Undefined for a script, which goes by the simple protocol. */
-  readonly values?: PostgresValue[] | undefined
-  readonly prepared?: Prepared | undefined
+  readonly values: PostgresValue[]
+  readonly prepared: Prepared | undefined
+}
+
+/** What is sent for one answer. */
+export interface Request {
+  /** A script, which goes by the simple protocol; undefined where there are parts. */
+  readonly script?: string | undefined
+  /** Statements that are run one after the other; behind one that fails, none is. */
+  readonly parts: readonly Part[]
   /** Names to be closed before. */
   readonly closing?: readonly string[] | undefined
   /** True if the statement is only to be prepared. */
@@ -57,10 +63,20 @@ export interface Request {
   readonly timing?: Timing | undefined
 }
 
-/** Called with what has failed, or with the result. */
-export type OnResult = (error: Error | null, result?: Result) => void
+/** Called with what has failed, or with the results of the statements. */
+export type OnResults = (error: Error | null, results: readonly Result[]) => void
 
-export type QueryConstructor = new (request: Request, callback: OnResult) => object
+/** A request on its way. */
+export interface SentQuery {
+  /** Number of statements that are answered. */
+  readonly answered: number
+  /** The statement whose answer is read; undefined for a script. */
+  readonly part: Part | undefined
+  /** The statement that has failed, once one has. */
+  readonly failed: Part | undefined
+}
+
+export type QueryConstructor = new (request: Request, callback: OnResults) => SentQuery
 
 const classes = new WeakMap<BaseQueryConstructor, QueryConstructor>()
 
@@ -76,39 +92,56 @@ export function queryClassOf(Base: BaseQueryConstructor): QueryConstructor {
   return made
 }
 
-function makeClass(): QueryConstructor {
-  return class Query implements Result {
-    readonly text: string
-    readonly callback: OnResult
-    readonly #request: Request
-    command: string | null = null
-    rowCount: number | null = null
-    found: Row[] = []
-    plan: RowPlan | undefined = undefined
-    /** What has failed while rows were decoded. */
-    #failure: Error | undefined
+const NO_ROWS: Row[] = []
 
-    constructor(request: Request, callback: OnResult) {
-      this.text = request.text
+function makeClass(): QueryConstructor {
+  return class Query implements SentQuery {
+    readonly text: string
+    readonly callback: OnResults
+    readonly #request: Request
+    readonly #results: Result[] = []
+    /** The columns that were described for each statement when it was sent. */
+    readonly #plans: (RowPlan | undefined)[] = []
+    #plan: RowPlan | undefined
+    #rows: Row[] = NO_ROWS
+    /** What has failed while rows were decoded, and of which statement. */
+    #failure: Error | undefined
+    #failed: Part | undefined
+
+    constructor(request: Request, callback: OnResults) {
+      // For programs that watch the queries of `pg`.
+      this.text = request.script ?? request.parts[0]?.text ?? ''
       this.callback = callback
       this.#request = request
     }
 
+    get answered(): number {
+      return this.#results.length
+    }
+
+    get part(): Part | undefined {
+      return this.#request.parts[this.#results.length]
+    }
+
+    get failed(): Part | undefined {
+      return this.#failed ?? this.part
+    }
+
     /** Called by `pg` when it is this query's turn to be sent. */
     submit(connection: MessageSender): null {
-      const { text, values, closing = [] } = this.#request
-      if (values === undefined) {
-        connection.query(text)
+      const { script, parts, closing = [] } = this.#request
+      if (script !== undefined) {
+        connection.query(script)
         return null
       }
       for (const name of closing) connection.close({ type: 'S', name })
-      this.#sendStatement(connection, values)
+      for (const part of parts) this.#send(connection, part)
       connection.sync()
       return null
     }
 
-    #sendStatement(connection: MessageSender, values: PostgresValue[]): void {
-      const { text, prepared, isDescription } = this.#request
+    #send(connection: MessageSender, { text, values, prepared }: Part): void {
+      const { isDescription } = this.#request
       const statement = prepared?.name ?? ''
       const isNew = prepared === undefined || !prepared.isSent
       if (isNew) connection.parse({ text, name: statement })
@@ -117,31 +150,26 @@ function makeClass(): QueryConstructor {
       if (isDescription) return
       connection.bind({ statement, values })
       // The server fails a statement whose columns are no longer those that it has told.
-      if (prepared?.plan === undefined) {
-        if (prepared === undefined || !isNew) connection.describe({ type: 'P', name: '' })
-      } else if (prepared.plan !== null) this.#begin(prepared.plan)
+      if (prepared?.plan === undefined && (prepared === undefined || !isNew)) connection.describe({ type: 'P', name: '' })
+      this.#plans.push(prepared?.plan ?? undefined)
       connection.execute({})
     }
 
-    /** The rows of a result follow. */
-    #begin(plan: RowPlan): void {
-      this.plan = plan.begin()
-      if (this.found.length > 0) this.found = []
-    }
-
     handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
-      const { prepared, isDescription } = this.#request
-      const plan = RowPlan.of(fields)
-      if (prepared !== undefined) prepared.plan = plan
-      if (!isDescription) this.#begin(plan)
+      const prepared = this.part?.prepared
+      this.#plan = RowPlan.of(fields)
+      if (prepared !== undefined) prepared.plan = this.#plan
     }
 
     handleDataRow({ fields: cells }: { readonly fields: Cells }): void {
       if (this.#failure !== undefined) return
+      if (this.#plan === undefined) this.#plan = this.#plans[this.#results.length]
+      if (this.#rows === NO_ROWS) this.#rows = []
       try {
-        this.found.push((this.plan as RowPlan).decode(cells))
+        this.#rows.push((this.#plan as RowPlan).decode(cells))
       } catch (error) {
         this.#failure = error as Error
+        this.#failed = this.part
       }
     }
 
@@ -149,20 +177,29 @@ function makeClass(): QueryConstructor {
     handleCommandComplete({ text: tag }: { readonly text: string }): void {
       const space = tag.indexOf(' ')
       const count = space === -1 ? Number.NaN : Number(tag.slice(tag.lastIndexOf(' ') + 1))
-      this.command = space === -1 ? tag : tag.slice(0, space)
-      this.rowCount = Number.isNaN(count) ? null : count
+      this.#finish(space === -1 ? tag : tag.slice(0, space), Number.isNaN(count) ? null : count)
+    }
+
+    handleEmptyQuery(): void {
+      this.#finish(null, null)
+    }
+
+    #finish(command: string | null, rowCount: number | null): void {
+      const plan = this.#plan ?? this.#plans[this.#results.length]
+      plan?.used()
+      this.#results.push({ command, rowCount, rows: this.#rows === NO_ROWS ? [] : this.#rows, plan })
+      this.#plan = undefined
+      this.#rows = NO_ROWS
     }
 
     handleError(error: Error): void {
-      this.callback(this.#failure ?? error)
+      this.callback(this.#failure ?? error, this.#results)
     }
 
     handleReadyForQuery(): void {
-      if (this.#failure === undefined) this.callback(null, this)
-      else this.callback(this.#failure)
+      this.callback(this.#failure ?? null, this.#results)
     }
 
-    handleEmptyQuery(): void {}
     handlePortalSuspended(): void {}
     handleCopyData(): void {}
     /** Answered by the connection, which knows what was sent behind it. */

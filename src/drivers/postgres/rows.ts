@@ -48,10 +48,9 @@ export class RowPlan {
     this.#build = plainBuilder(this.names)
   }
 
-  /** Called for each result. */
-  begin(): this {
+  /** Called after each result. */
+  used(): void {
     if (++this.#uses === USES_BEFORE_CODE) this.#build = codeBuilder(this.names, this.#parsers) ?? this.#build
-    return this
   }
 
   /** @throws DatabaseError `data_corrupted`, `invalid_configuration` for a value that cannot be decoded */
