@@ -33,8 +33,8 @@ const STUCK_AFTER = 15
 const LOOK_EVERY = 10
 
 /** For so long may a statement be stuck until it shares no more, in ms; and what each run takes off that. */
-const MAX_STUCK = 40
-const FORGIVEN = 0.01
+const MAX_STUCK = 100
+const FORGIVEN = 0.05
 
 /** How long a statement that was stuck has a connection of its own, in ms: twice as long each time, up to a limit. */
 const FIRST_BAR = 1_000
