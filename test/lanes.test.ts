@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
+import { Pace } from '../src/drivers/postgres/lanes.ts'
 import { createDatabase, type Database, type DatabaseConfig, type DatabaseError } from '../src/index.ts'
 import { failsWith } from './support/databases.ts'
 import { Relay } from './support/relay.ts'
@@ -110,6 +111,29 @@ async function block(db: Database, text = GATE): Promise<{ read: Promise<unknown
   return { read, pid: pid as number }
 }
 
+/** Works while reads share a connection without a gap: one is sent each ms, and its way takes 4 ms. */
+async function withReads(settings: DatabaseConfig['postgres'], work: (db: Database, pid: () => number) => Promise<void>): Promise<void> {
+  const relay = new Relay(own.href)
+  const db = open({ connection: await relay.listen(), ...settings }, { acquire: 5_000 })
+  await makeFast(db)
+  relay.delay = 4
+  let pid = 0
+  const reads: Promise<void>[] = []
+  const read = async () => {
+    pid = (await db.one<{ pid: number }>(BACKEND)).pid
+  }
+  const timer = setInterval(() => reads.push(read()), 1)
+  try {
+    while (pid === 0) await pause(5)
+    await work(db, () => pid)
+  } finally {
+    clearInterval(timer)
+    await Promise.all(reads)
+    await db.close()
+    relay.close()
+  }
+}
+
 describe('Which statements share a connection', () => {
   test('reads that were fast do, whatever else they read', { timeout: 60_000 }, async () => {
     const db = open()
@@ -162,6 +186,17 @@ describe('Which statements share a connection', () => {
     const db = open({ pooler: true })
     for (let i = 0; i < 10; i++) await db.all(BACKEND)
     assert.equal(distinct(await pidsOf(db, 5)), 5)
+  })
+
+  test('a statement that was stuck must be fast for longer than before', () => {
+    const pace = new Pace()
+    const run = () => {
+      for (let i = 0; i < 10; i++) pace.ran(1, false)
+      return pace.isFast
+    }
+    assert.ok(run())
+    pace.isStuck(200)
+    assert.ok(!run())
   })
 
   test('a statement that got stuck does not for a while', async () => {
@@ -221,21 +256,11 @@ describe('Reads that share a connection', () => {
     assert.deepEqual(await read, [])
   })
 
-  test('leave a connection to others that wait for it', { timeout: 60_000 }, async () => {
-    const db = open({ maxConnections: 1 }, { acquire: 5_000 })
-    await makeFast(db)
-    let isOver = false
-    const loop = async () => {
-      while (!isOver) await db.all(BACKEND)
-    }
-    const loops = Array.from({ length: 4 }, loop)
-    try {
+  test('leave a connection to others that wait for it', { timeout: 60_000 }, () =>
+    withReads({ maxConnections: 1 }, async db => {
       for (let i = 0; i < 5; i++) await db.transaction(tx => tx.run('UPDATE items SET id = id'))
-    } finally {
-      isOver = true
-      await Promise.all(loops)
-    }
-  })
+    })
+  )
 
   test('are waited for by close()', async () => {
     const db = open()
@@ -297,17 +322,9 @@ describe('Reads that share a connection', () => {
     assert.equal((await db.one<{ at: string }>(EFFECT, [4])).at, '2024-07-10 11:12:13+00')
   })
 
-  test('leave a server that takes no writes any more', { timeout: 60_000 }, async () => {
-    const db = open({ maxConnections: 2 })
-    await makeFast(db, [EFFECT, 0])
-    let [pid, isOver] = [0, false]
-    const loop = async () => {
-      while (!isOver) [pid] = (await pidsOf(db, 1)) as [number]
-    }
-    const loops = Array.from({ length: 4 }, loop)
-    try {
-      await pause(50)
-      const old = pid
+  test('leave a server that takes no writes any more', { timeout: 60_000 }, () =>
+    withReads({ maxConnections: 2 }, async (db, pid) => {
+      const old = pid()
       // As a session of a server that has become a standby.
       const write = async () => {
         while (true) {
@@ -316,12 +333,9 @@ describe('Reads that share a connection', () => {
         }
       }
       await assert.rejects(write(), failsWith('connection_failure', /takes no writes any more/))
-      while (pid === old) await pause(5)
-    } finally {
-      isOver = true
-      await Promise.all(loops)
-    }
-  })
+      while (pid() === old) await pause(5)
+    })
+  )
 })
 
 describe('When the connection that reads share', () => {

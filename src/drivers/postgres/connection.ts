@@ -363,7 +363,7 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
 interface Sent {
   readonly request: Request
   query: SentQuery | undefined
-  /** Since when it is the oldest that is not answered, in ms of the monotonic clock; and whether another was before it. */
+  /** Since when it is the oldest that is not answered, in ms of the monotonic clock; and whether it was sent right behind another. */
   since: number
   wasBehind: boolean
   /** True if the server has answered it. */
@@ -739,7 +739,7 @@ export class Connection {
       request,
       query: undefined,
       since: 0,
-      wasBehind: this.#sent.length > 0,
+      wasBehind: this.#sent.length > 0 && this.#isCollecting,
       isAnswered: false,
       onReady: undefined,
       isCopy: false,

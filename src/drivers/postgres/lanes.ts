@@ -60,7 +60,7 @@ export class Pace implements Timing {
    * Called after each run.
    *
    * @param duration how long it was the oldest unanswered statement of its connection, in ms
-   * @param wasBehind true if another one was before it, so that its own way to the server does not count
+   * @param wasBehind true if it was sent right behind another one, so that its way to the server does not count
    */
   ran(duration: number, wasBehind: boolean): void {
     if (this.#stuck > 0) this.#stuck -= FORGIVEN

@@ -36,7 +36,7 @@ export interface Result {
 export interface Timing {
   /**
    * @param duration how long it was the oldest unanswered statement of its connection, in ms
-   * @param wasBehind true if another one was before it
+   * @param wasBehind true if it was sent right behind another one, so that its way to the server does not count
    */
   ran(duration: number, wasBehind: boolean): void
   /** Called while it keeps others waiting, for so many ms since the last time. */
