@@ -37,8 +37,8 @@ const MAX_STUCK = 100
 const FORGIVEN = 0.05
 
 /** How long a statement that was stuck has a connection of its own, in ms: twice as long each time, up to a limit. */
-const FIRST_BAR = 1_000
-const MAX_BAR = 300_000
+const FIRST_BAR = 10_000
+const MAX_BAR = 600_000
 
 /** How long a connection stays shared while others wait for one, in ms. */
 const SLICE = 5
