@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import { createDatabase, type Database, DatabaseError } from '../src/index.ts'
+import { parseAnyTimestamp, parseTimestamp } from '../src/values.ts'
 import { onEachDatabase } from './support/databases.ts'
 
 const SEED = 20181105
@@ -171,6 +172,61 @@ for (const [zone, offset] of [
     })
   })
 }
+
+/** A number in decimal, with at least so many digits. */
+function digits(length: number, max: number): fc.Arbitrary<string> {
+  return fc.integer({ min: 0, max }).map(value => String(value).padStart(length, '0'))
+}
+
+/** A part of a time that is possible in most draws. */
+function part(likely: number, max: number): fc.Arbitrary<string> {
+  return fc.oneof({ weight: 9, arbitrary: digits(2, likely) }, { weight: 1, arbitrary: digits(2, max) })
+}
+
+/** Texts in the forms of both databases, of times and of what is none, such as 30 February. */
+const timeText = fc
+  .tuple(
+    fc.oneof({ weight: 9, arbitrary: digits(4, 9999) }, { weight: 1, arbitrary: digits(4, 300_000) }),
+    fc.constantFrom('-', '-', '-', '/', ''),
+    part(12, 99),
+    part(31, 99),
+    fc.constantFrom('T', 'T', ' ', ' ', 't', '  ', ''),
+    part(24, 99),
+    part(60, 99),
+    part(60, 99),
+    fc.oneof(digits(1, 999_999), digits(3, 999), fc.constant('')),
+    fc.constantFrom('.', '.', '.', '', ','),
+    fc.constantFrom('Z', 'Z', '', '+00', '+00', 'z', ' Z', '+00:00', '-00', '+05:30', '-07', '+01:02:03', '+0', 'ZZ', ' BC', '+00 BC')
+  )
+  .map(([year, hyphen, month, day, separator, hour, minute, second, fraction, point, zone]) =>
+    [year, hyphen, month, hyphen, day, separator, hour, ':', minute, ':', second, point, fraction, zone].join('')
+  )
+
+/** The same with one character more, less, or of another kind. */
+const brokenText = fc
+  .tuple(timeText, fc.nat(30), fc.nat(1), fc.constantFrom('', '0', '9', ':', '-', '/', '.', ' ', 'Z', '+', 'é', '٣', '\u{1f600}'))
+  .map(([text, at, length, inserted]) => text.slice(0, at) + inserted + text.slice(at + length))
+
+describe('The short way to read a time', () => {
+  for (const [title, texts] of [
+    ['of the usual forms', timeText],
+    ['with a broken character', brokenText]
+  ] as const) {
+    test(`agrees with the regular expression on texts ${title}`, () => {
+      fc.assert(
+        fc.property(texts, text => assert.deepEqual(parseTimestamp(text), parseAnyTimestamp(text))),
+        { seed: SEED, numRuns: 20_000 }
+      )
+    })
+  }
+
+  test('reads each day of the years 1 to 9999 as Date writes it', () => {
+    for (let day = FIRST_TIME; day <= LAST_TIME; day += 86_400_000) {
+      const written = new Date(day + 45_296_789).toISOString()
+      if (parseTimestamp(written)?.getTime() !== day + 45_296_789) assert.fail(written)
+    }
+  })
+})
 
 /** As deepEqual, one by one: the message then shows one value and not ten thousand. */
 function assertSame(actual: readonly unknown[], expected: readonly unknown[]): void {

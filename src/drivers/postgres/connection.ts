@@ -1,31 +1,32 @@
-import type { Row } from '../../adapter.ts'
 import { type Host, loopLimitOf, type PostgresSettings, showHost, type TargetServer } from '../../config.ts'
-import { DatabaseError, messageOf } from '../../errors.ts'
-import { isConnectionLost, poolerAdvice, postgresError, unreadableError } from './errors.ts'
+import { copyOf, DatabaseError, messageOf } from '../../errors.ts'
+import { isConnectionLost, poolerAdvice, postgresError, stateOf, unreadableError, wasUnread } from './errors.ts'
 import type { Hosts } from './hosts.ts'
-import { type BaseQueryConstructor, type QueryConstructor, queryClassOf, type Request } from './query.ts'
+import {
+  type BaseQueryConstructor,
+  type Part,
+  type QueryConstructor,
+  queryClassOf,
+  type Request,
+  type Result,
+  type SentQuery,
+  type Timing
+} from './query.ts'
 import { type Prepared, PreparedStatements } from './statements.ts'
-import { type PostgresValue, types } from './values.ts'
+import type { PostgresValue } from './values.ts'
 
 // What is used of pg --------------------------------------------------------------------------------------------
 
-interface NativeResult {
-  /** The first word of the command's tag, such as `UPDATE`; null for an empty text. */
-  readonly command: string | null
-  readonly rowCount: number | null
-  readonly rows: Row[]
-  readonly fields: readonly { readonly name: string }[]
-}
-
-/** The answer to a statement, and whether a transaction was open after it. */
-export interface Answer extends Pick<NativeResult, 'command' | 'rowCount' | 'rows'> {
-  readonly columns: readonly string[]
+/** The answer to a statement, and whether a transaction was open after it and what was sent with it. */
+export interface Answer extends Result {
   readonly inTransaction: boolean
 }
 
 type OnData = (chunk: unknown) => void
 
 interface NativeStream {
+  readonly writable: boolean
+  write(data: Buffer, ...rest: unknown[]): boolean
   destroy(error?: Error): void
   listeners(event: 'data'): OnData[]
   on(event: 'data', listener: OnData): void
@@ -33,7 +34,7 @@ interface NativeStream {
 }
 
 /** What the server sends beside rows. */
-type AnswerEvent = 'parseComplete' | 'noData' | 'copyInResponse' | 'copyOutResponse'
+type AnswerEvent = 'parseComplete' | 'noData' | 'commandComplete' | 'copyInResponse' | 'copyOutResponse'
 
 type AuthenticationEvent = 'authenticationCleartextPassword' | 'authenticationMD5Password' | 'authenticationOk'
 
@@ -102,7 +103,6 @@ export async function clientConfig(settings: PostgresSettings, { host, port }: H
     ssl: await tlsOptions(settings),
     sslnegotiation: 'postgres',
     enableChannelBinding: settings.channelBinding !== 'disable',
-    types,
     // Statements of a transaction are sent one behind the other, without waiting for answers in between.
     pipeline: true,
     options: startupOptions(settings)
@@ -362,6 +362,12 @@ function advise(error: unknown, reason: string, settings: PostgresSettings): str
 /** A statement on its way. */
 interface Sent {
   readonly request: Request
+  query: SentQuery | undefined
+  /** Since when it is the oldest that is not answered, in ms of the monotonic clock; and whether it was sent right behind another. */
+  since: number
+  wasBehind: boolean
+  /** True if the server has answered it. */
+  isAnswered: boolean
   /** Called when the server is ready for the next one. */
   onReady: (() => void) | undefined
   /** True if the server wants to send or to get data beside the statement. */
@@ -392,16 +398,65 @@ export function silenceError(): DatabaseError {
   )
 }
 
-/** The statements that failed under a name that was prepared before, whose tables may have been changed since. */
-const reused = new WeakMap<DatabaseError, Prepared>()
+/** The error for what was sent behind a statement that has changed the session. */
+function changedSessionError(): DatabaseError {
+  return new DatabaseError(
+    'connection_failure',
+    'A function that another read called has changed settings of the session, which this read shared; its answer was not used.'
+  )
+}
+
+const cancelledForAnother = new WeakSet<DatabaseError>()
+
+/** True if a cancel request that was meant for the statement before it has met this one, so that the server undid it. */
+export function wasCancelledForAnother(error: unknown): boolean {
+  return cancelledForAnother.has(error as DatabaseError)
+}
+
+interface Failure {
+  /** The number of the statement among those that were sent together. */
+  readonly at: number
+  /** What the statement had been prepared as before, so that tables may have been changed since. */
+  readonly reused: Prepared | undefined
+}
+
+const failures = new WeakMap<DatabaseError, Failure>()
 
 /** Returns the prepared statement that failed with the error, if it was not prepared for this very call. */
 export function reusedBy(error: unknown): Prepared | undefined {
-  return reused.get(error as DatabaseError)
+  return failures.get(error as DatabaseError)?.reused
+}
+
+/** Returns the number of the statement that failed, among those that were sent together. */
+export function failedAt(error: unknown): number | undefined {
+  return failures.get(error as DatabaseError)?.at
 }
 
 /** How long a server may take to answer whether it is there, in ms. */
 const PING_LIMIT = 1_000
+
+/** Number of bytes that are put together before they are written: more would be copied in vain. */
+const MAX_COLLECTED = 64 * 1024
+
+const NO_PARTS: readonly Part[] = []
+
+function firstOf([answer]: Answer[]): Answer {
+  return answer as Answer
+}
+
+/** A statement to be sent. */
+export interface Unsent {
+  readonly text: string
+  readonly values: PostgresValue[]
+  /** As that of `query()`. */
+  readonly change: number | undefined
+}
+
+interface QueryOptions {
+  /** Number of characters before the caller's text. */
+  readonly offset?: number
+  readonly timing?: Timing | undefined
+}
 
 /** One connection. Statements that are issued while others run are sent at once and answered in order. */
 export class Connection {
@@ -422,6 +477,16 @@ export class Connection {
   /** Why the connection was given up, where we know better than the socket. */
   #reason: DatabaseError | undefined
   #isLost = false
+  /** True while statements of several calls share it, each outside of a transaction. */
+  isShared = false
+  /** True once a setting has changed that others read their values by. */
+  #hasChanged = false
+  /** The statement that could not be read or cancelled, for which the connection was given up. */
+  #culprit: Sent | undefined
+  /** The statement that a cancel request was sent for. */
+  #cancelled: Sent | undefined
+  /** True until what this turn sends is written. */
+  #isCollecting = false
   /** True once a cancel request was sent: it could cancel a later statement, so the connection is not reused. */
   #isSpent = false
   /** The statements that were sent and are not answered, the oldest first; and the time that the oldest has. */
@@ -455,14 +520,16 @@ export class Connection {
   }
 
   #listen(connection: NativeConnection): void {
-    const prepared = () => this.#sent[0]?.request.prepared ?? ({} as Partial<Prepared>)
+    const prepared = () => this.#sent[0]?.query?.part?.prepared ?? ({} as Partial<Prepared>)
     connection.on('readyForQuery', () => this.#ready())
     connection.on('notice', ({ code, routine }) => {
       const [statement] = this.#sent
       if (code === '01000' && routine === 'SyncRepWaitForLSN' && statement !== undefined) statement.isUnreplicated = true
     })
     connection.on('parameterStatus', ({ parameterName, parameterValue }) => {
-      if (REPORTED.includes(parameterName)) this.#reported.set(parameterName, parameterValue)
+      if (!REPORTED.includes(parameterName)) return
+      this.#reported.set(parameterName, parameterValue)
+      this.#hasChanged = REPORTED.some(name => this.#reported.get(name) !== this.#reportedFirst.get(name))
     })
     connection.on('parseComplete', () => {
       prepared().isParsed = true
@@ -471,15 +538,16 @@ export class Connection {
       prepared().types = dataTypeIDs
     })
     connection.on('noData', () => {
-      prepared().fields = []
+      prepared().plan = null
     })
+    connection.on('commandComplete', () => this.#advance())
     connection.on('copyOutResponse', () => this.#copies())
     connection.on('copyInResponse', () => {
       // What was sent behind it would be taken for data.
-      if (this.#sent.length > 1) return this.giveUp(copyError())
+      if (this.#sent.length > 1 || (this.oldest?.request.parts.length ?? 0) > 1) return this.giveUp(copyError())
       connection.sendCopyFail('no data')
       // The server has thrown the first one away.
-      if (this.#copies()?.request.values !== undefined) connection.sync()
+      if (this.#copies()?.request.script === undefined) connection.sync()
     })
   }
 
@@ -614,12 +682,17 @@ export class Connection {
 
   /** True if the pool may hand it out again. */
   get isReusable(): boolean {
-    return !this.#isLost && !this.#isSpent && REPORTED.every(name => this.#reported.get(name) === this.#reportedFirst.get(name))
+    return !this.#isLost && !this.#isSpent && !this.#hasChanged
   }
 
   /** True if a transaction is open, failed or not, according to the last ReadyForQuery message. */
   get inTransaction(): boolean {
     return this.#client.getTransactionStatus() !== 'I'
+  }
+
+  /** The oldest of the statements that are not answered. */
+  get oldest(): Pick<Sent, 'request' | 'since'> | undefined {
+    return this.#sent[0]
   }
 
   /**
@@ -628,41 +701,73 @@ export class Connection {
    * @param change prepares it by name, or uses what was prepared since the change of tables of that number; undefined to
    *   send it without a name
    */
-  query(text: string, values: PostgresValue[], change: number | undefined, offset = 0): Promise<Answer> {
-    const prepared = change === undefined ? undefined : this.#prepared.take(text, change)
-    return this.#send({ text, values, prepared, closing: this.#prepared.takeClosing() }, offset)
+  query(text: string, values: PostgresValue[], change: number | undefined, { offset = 0, timing }: QueryOptions = {}): Promise<Answer> {
+    const parts = [this.#partOf({ text, values, change })]
+    return this.#send({ parts, closing: this.#prepared.takeClosing(), timing }, offset).then(firstOf)
+  }
+
+  /** Runs statements of one transaction, and tells the server to answer when all of them are done. */
+  queries(statements: readonly Unsent[]): Promise<Answer[]> {
+    const parts = statements.map(statement => this.#partOf(statement))
+    return this.#send({ parts, closing: this.#prepared.takeClosing() })
+  }
+
+  #partOf({ text, values, change }: Unsent): Part {
+    return { text, values, prepared: change === undefined ? undefined : this.#prepared.take(text, change) }
   }
 
   /** Prepares a statement without running it. */
   async prepare(text: string, change: number): Promise<Prepared | undefined> {
-    const prepared = this.#prepared.take(text, change)
-    await this.#send({ text, values: [], prepared, closing: this.#prepared.takeClosing(), isDescription: true })
-    return prepared
+    const part = this.#partOf({ text, values: [], change })
+    await this.#send({ parts: [part], closing: this.#prepared.takeClosing(), isDescription: true })
+    return part.prepared
   }
 
   /** Runs a text of one or more statements without parameters; the server takes it as one transaction. */
-  script(text: string): Promise<Answer> {
-    return this.#send({ text })
+  async script(text: string): Promise<Answer> {
+    return (await this.#send({ script: text, parts: NO_PARTS })).at(-1) as Answer
   }
 
-  async #send(request: Request, offset = 0): Promise<Answer> {
+  async #send(request: Request, offset = 0): Promise<Answer[]> {
     if (this.#isLost) {
       // Nothing was sent, so outside of a transaction the call can be made again.
       throw new DatabaseError('connection_failure', 'The connection to Postgres was lost.', { isRetryable: true, cause: this.#reason })
     }
-    const { text, prepared } = request
-    const isReused = prepared?.isSent === true
+    const { parts } = request
+    const isReused = parts.map(({ prepared }) => prepared?.isSent === true)
+    const statement: Sent = {
+      request,
+      query: undefined,
+      since: 0,
+      wasBehind: this.#sent.length > 0 && this.#isCollecting,
+      isAnswered: false,
+      onReady: undefined,
+      isCopy: false,
+      isUnreplicated: false
+    }
     try {
-      return await this.#ask(request)
+      return await this.#ask(statement)
     } catch (error) {
       if (isConnectionLost(error)) this.destroy()
-      const hasArray = request.values?.some(value => typeof value === 'string' && value.startsWith('[')) ?? false
+      const failed = statement.query?.failed
+      const text = request.script ?? failed?.text ?? ''
+      const hasArray = failed?.values.some(value => typeof value === 'string' && value.startsWith('[')) ?? false
       const circumstances = { offset, isLost: this.#isLost, hasArray, isPooled: this.#settings.pooler }
-      const known = this.#isLost && this.#reason !== undefined ? this.#reason : postgresError(error, text, circumstances)
-      if (prepared !== undefined && isReused) reused.set(known, prepared)
-      if (prepared?.isParsed === false) this.#prepared.forget(prepared)
+      const known = this.#reasonFor(statement) ?? postgresError(error, text, circumstances)
+      const at = failed === undefined ? -1 : parts.indexOf(failed)
+      failures.set(known, { at, reused: isReused[at] ? failed?.prepared : undefined })
+      for (const { prepared } of parts) if (prepared?.isParsed === false) this.#prepared.forget(prepared)
+      if (this.#cancelled !== undefined && this.#cancelled !== statement && stateOf(known) === '57014') cancelledForAnother.add(known)
       throw known
     }
+  }
+
+  /** Why a statement failed, if the connection was given up. */
+  #reasonFor(statement: Sent): DatabaseError | undefined {
+    const reason = this.#isLost && !statement.isAnswered ? this.#reason : undefined
+    if (reason === undefined || !this.isShared) return reason
+    // What could not be read was the answer to another call.
+    return wasUnread(reason) ? (statement === this.#culprit ? reason : undefined) : (copyOf(reason) as DatabaseError)
   }
 
   /** Has a statement prepared anew when it is used again. */
@@ -670,38 +775,88 @@ export class Connection {
     this.#prepared.forget(prepared)
   }
 
-  #ask(request: Request): Promise<Answer> {
+  #ask(statement: Sent): Promise<Answer[]> {
     return new Promise((resolve, reject) => {
-      const statement: Sent = { request, onReady: undefined, isCopy: false, isUnreplicated: false }
       this.#sent.push(statement)
-      if (this.#sent.length === 1) this.#startTimer()
-      this.#client.query(
-        new this.#Query(request, (error: Error | null, result: NativeResult) => {
-          if (statement.isCopy) error = copyError()
-          // An error of the server comes before it says what became of the transaction; one of a value's parser, behind.
-          if (error && this.#sent.includes(statement)) statement.onReady = () => reject(error)
-          else if (error) reject(error)
-          else if (statement.isUnreplicated) reject(unreplicatedError())
-          else resolve(this.#answerOf(result))
-        })
-      )
+      if (this.#sent.length === 1) this.#startTimer(performance.now())
+      this.#collect()
+      statement.query = new this.#Query(statement.request, (error, results) => {
+        if (statement.isCopy) error = copyError()
+        // An error of the server comes before it says what became of the transaction; one of a value's parser, behind.
+        if (error && this.#sent.includes(statement)) statement.onReady = () => reject(error)
+        else if (error) reject(error)
+        else if (statement.isUnreplicated) reject(unreplicatedError())
+        else if (statement.isAnswered) resolve(this.#answersOf(results))
+        // What was read behind the answer for which the connection was given up.
+        else reject(this.#reason)
+      })
+      this.#client.query(statement.query)
     })
   }
 
-  #answerOf({ command, rowCount, rows, fields }: NativeResult): Answer {
-    // A script of several statements has an array of results here, of which nothing is read.
-    return { command, rowCount, rows, columns: fields?.map(({ name }) => name) ?? [], inTransaction: this.inTransaction }
+  /**
+   * Has what is sent in this turn of the event loop travel as one piece. `pg` writes each message by itself; also corked,
+   * each would cost the stream and the system more than its bytes do.
+   */
+  #collect(): void {
+    if (this.#isCollecting) return
+    this.#isCollecting = true
+    const { stream } = this.#client.connection
+    const { write } = stream
+    let [pieces, size]: [Buffer[], number] = [[], 0]
+    const flush = () => {
+      const data = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
+      ;[pieces, size] = [[], 0]
+      if (data.length > 0 && stream.writable) write.call(stream, data)
+    }
+    stream.write = (data, ...rest) => {
+      size += data.length
+      // Somebody may wait until it is written, which must be behind the rest.
+      if (rest.length === 0 && size <= MAX_COLLECTED) return pieces.push(data) > 0
+      flush()
+      return write.call(stream, data, ...rest)
+    }
+    process.nextTick(() => {
+      this.#isCollecting = false
+      stream.write = write
+      flush()
+    })
+  }
+
+  #answersOf(results: readonly Result[]): Answer[] {
+    const { inTransaction } = this
+    return results.map(({ command, rowCount, rows, plan }) => ({ command, rowCount, rows, plan, inTransaction }))
+  }
+
+  /** One of several statements that were sent together is done; the next one's time begins. */
+  #advance(): void {
+    const parts = this.#sent[0]?.request.parts
+    if (parts === undefined || parts.length < 2) return
+    clearTimeout(this.#timer)
+    this.#startTimer(performance.now())
   }
 
   /** The server has answered the oldest of the statements that were sent; the next one's time begins. */
   #ready(): void {
     clearTimeout(this.#timer)
-    this.answeredAt = performance.now()
-    this.#sent.shift()?.onReady?.()
-    if (this.#sent.length > 0) this.#startTimer()
+    const now = performance.now()
+    this.answeredAt = now
+    const answered = this.#sent.shift()
+    if (answered !== undefined) {
+      answered.isAnswered = true
+      answered.request.timing?.ran(now - answered.since, answered.wasBehind)
+      answered.onReady?.()
+    }
+    if (this.#sent.length === 0) return
+    // The others ran, or will run, with settings by which their values cannot be read.
+    if (this.isShared && this.#hasChanged) this.giveUp(changedSessionError())
+    else this.#startTimer(now)
   }
 
-  #startTimer(): void {
+  /** Begins the time of the oldest statement. */
+  #startTimer(now: number): void {
+    const [oldest] = this.#sent
+    if (oldest !== undefined) oldest.since = now
     if (this.#limit > 0) this.#timer = setTimeout(() => this.#exceeded(), this.#limit)
   }
 
@@ -709,7 +864,8 @@ export class Connection {
   #exceeded(): void {
     this.#isSpent = true
     const since = performance.now()
-    const cancel = this.#cancel(this.#sent[0])
+    this.#cancelled = this.#sent[0]
+    const cancel = this.#cancel(this.#cancelled)
     this.#timer = setTimeout(() => {
       this.giveUp(silenceError())
       if (!cancel.isAnswered) this.onSilence(since)
@@ -742,7 +898,10 @@ export class Connection {
 
   /** Closes the socket at once; what was sent fails with `reason`. */
   giveUp(reason: DatabaseError): void {
-    if (!this.#isLost) this.#reason = reason
+    if (!this.#isLost) {
+      this.#reason = reason
+      this.#culprit = this.#sent[0]
+    }
     this.destroy()
   }
 

@@ -2,7 +2,7 @@
  * Postgres through `pg`. What that brings with it:
  *
  * - `pg` reads PGHOST, PGPASSWORD, PGSSLMODE and the like by itself, so every setting is given to it.
- * - Its types are converted by duolect's own table, given to each client, never through `pg.types`.
+ * - Its rows are decoded here, never through `pg.types`, which other code of the process may change.
  * - Statements are prepared by name, once on each connection; behind a pooler, where the next statement may meet
  *   another server connection, they are not.
  * - A text that is run with query() is always sent as one prepared statement, since the simple protocol would
@@ -27,10 +27,12 @@ import type { PostgresSettings } from '../../config.ts'
 import { asLostCommit, DatabaseError, messageOf, withStatement } from '../../errors.ts'
 import { statementsOf, tokens } from '../../lexer.ts'
 import { requirePackage } from '../package.ts'
-import { type Answer, Connection, mayIdle, type NativeConstructor, reusedBy } from './connection.ts'
+import { type Answer, Connection, failedAt, mayIdle, type NativeConstructor, reusedBy, wasCancelledForAnother } from './connection.ts'
 import { isConnectionLost, stateOf, wasRaisedInside, wasUnread } from './errors.ts'
 import { Hosts } from './hosts.ts'
+import { Lanes, Pace } from './lanes.ts'
 import { Pool } from './pool.ts'
+import type { Timing } from './query.ts'
 import { insertsOneRow, returnsDistinctNames } from './returning.ts'
 import type { PostgresValue } from './values.ts'
 
@@ -91,29 +93,58 @@ class StatementNames {
   }
 
   /** Runs a statement in a transaction. */
-  async run(connection: Connection, text: string, values: PostgresValue[]): Promise<Answer> {
-    const isNamed = !this.#isOff && this.scopeOf(text) === 'rows'
+  async run(connection: Connection, text: string, values: PostgresValue[], timing?: Timing): Promise<Answer> {
     try {
-      const answer = await connection.query(text, values, isNamed ? this.#changes : undefined)
+      const answer = await connection.query(text, values, this.#isNamed(text) ? this.#changes : undefined, { timing })
       assertStatement(answer)
       return answer
     } catch (error) {
-      const prepared = reusedBy(error)
-      if (prepared !== undefined && (isRefused(error) || isOfValue(error))) connection.forget(prepared)
+      this.#forgetIfRefused(connection, error)
       throw error
     }
   }
 
   /** The same outside of a transaction, where it is run again if only its old name failed. */
-  async runAlone(connection: Connection, text: string, values: PostgresValue[]): Promise<Answer> {
+  async runAlone(connection: Connection, text: string, values: PostgresValue[], timing?: Timing): Promise<Answer> {
     try {
-      return await this.run(connection, text, values)
+      return await this.run(connection, text, values, timing)
     } catch (error) {
       if (!(await this.isWorthRepeating(connection, error))) throw error
-      return this.run(connection, text, values)
+      return this.run(connection, text, values, timing)
     } finally {
       if (this.scopeOf(text) === 'tables') this.tablesChanged()
     }
+  }
+
+  /**
+   * Runs statements of a transaction one after the other, and returns the rows of each.
+   *
+   * @param named so many from the first on may have names
+   */
+  async runAll(connection: Connection, statements: readonly BoundStatement[], named: number): Promise<Row[][]> {
+    let at: number | undefined = 0
+    try {
+      const answers = await connection.queries(
+        statements.map(({ text, values }, i) => ({ text, values, change: i < named && this.#isNamed(text) ? this.#changes : undefined }))
+      )
+      return answers.map((answer, i) => {
+        at = i
+        assertStatement(answer)
+        return rowsOf(answer, statements[i]?.expects)
+      })
+    } catch (error) {
+      this.#forgetIfRefused(connection, error)
+      throw withStatement(error, statements[failedAt(error) ?? at] ?? (statements[0] as BoundStatement))
+    }
+  }
+
+  #isNamed(text: string): boolean {
+    return !this.#isOff && this.scopeOf(text) === 'rows'
+  }
+
+  #forgetIfRefused(connection: Connection, error: unknown): void {
+    const prepared = reusedBy(error)
+    if (prepared !== undefined && (isRefused(error) || isOfValue(error))) connection.forget(prepared)
   }
 
   /** True if a statement failed because its name was prepared for other tables, and nothing of it took effect. */
@@ -144,6 +175,12 @@ class StatementNames {
     this.#changes++
   }
 }
+
+/**
+ * Number of statements of a batch that the server answers together. Servers before version 11 count the time of all of
+ * them against `timeouts.query`.
+ */
+const MAX_TOGETHER = 100
 
 /** Texts that are longer are read again each time. */
 const MAX_REMEMBERED_LENGTH = 100_000
@@ -206,8 +243,8 @@ function changesOf({ command, rowCount }: Answer): RunResult {
   return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
 }
 
-function rowsOf({ rows, columns }: Answer, expects?: RowCount): Row[] {
-  assertDistinctColumns(columns)
+function rowsOf({ rows, plan }: Answer, expects?: RowCount): Row[] {
+  if (plan?.hasDuplicates) assertDistinctColumns(plan.names)
   assertRowCount(rows.length, expects)
   return rows
 }
@@ -222,8 +259,12 @@ const PURE = new Set(
   ).split(' ')
 )
 
+/** Words of SELECT … FOR SHARE, which locks rows; FOR UPDATE has a word of writes. */
+const LOCKING = new Set(['SHARE'])
+
 /**
- * What a statement may do, as far as its words tell: only read; read and call functions, which may write; write and
+ * What a statement may do, as far as its words tell: only read; read, and lock rows or call
+ * functions, which may write; write and
  * return rows; or return none, or none that the caller has named.
  */
 type Effect = 'reads' | 'calls' | 'writes' | 'returns nothing'
@@ -232,21 +273,25 @@ function effectOf(text: string): Effect {
   const command = statementsOf(text, 'postgres')[0]?.firstWords[0] ?? ''
   const isQuery = ['SELECT', 'VALUES', 'TABLE', 'WITH', 'EXPLAIN', ''].includes(command)
   if (!isQuery && !CHANGING.has(command)) return 'returns nothing'
-  let effect: Effect = isQuery ? 'reads' : 'returns nothing'
+  let effect: Effect = isQuery ? (command === 'EXPLAIN' ? 'calls' : 'reads') : 'returns nothing'
   let before = ''
   for (const { kind, start, end } of tokens(text, 'postgres')) {
     if (kind === 'comment') continue
     const word = kind === 'word' ? text.slice(start, end).toUpperCase() : ''
     if (word === 'RETURNING' || (isQuery && CHANGING.has(word))) return 'writes'
-    if (isQuery && text[start] === '(' && before !== '' && !PURE.has(before)) effect = 'calls'
+    // SELECT … INTO makes a table.
+    if (isQuery && word === 'INTO') return 'returns nothing'
+    if (isQuery && (LOCKING.has(word) || (text[start] === '(' && before !== '' && !PURE.has(before)))) effect = 'calls'
     before = kind === 'name' ? text.slice(start, end) : word
   }
   return effect
 }
 
-/** What the text of a statement tells. */
+/** What the text of a statement tells, and how fast it was. */
 interface Traits {
   readonly effect: Effect
+  /** Undefined for a statement that may do more than read. */
+  readonly pace: Pace | undefined
   /** True for an INSERT of one row: it returns that row, or none if it has changed nothing. */
   readonly writesOneRow: boolean
 }
@@ -279,6 +324,11 @@ class KnownColumns {
     return statements.every(({ text }) => this.#traitsOf(text).effect === 'reads')
   }
 
+  /** How fast a statement was lately; undefined for one that may do more than read. */
+  paceOf({ text }: BoundStatement): Pace | undefined {
+    return this.#traitsOf(text).pace
+  }
+
   /** True if a statement only reads, as far as its text tells; functions that it calls may write. */
   isQuery({ text }: BoundStatement): boolean {
     const { effect } = this.#traitsOf(text)
@@ -301,7 +351,11 @@ class KnownColumns {
     if (traits === undefined) {
       const effect = effectOf(text)
       const isWrite = effect === 'writes'
-      traits = { effect, writesOneRow: isWrite && insertsOneRow(text, name => PURE.has(name)) }
+      traits = {
+        effect,
+        pace: effect === 'reads' ? new Pace() : undefined,
+        writesOneRow: isWrite && insertsOneRow(text, name => PURE.has(name))
+      }
       if (this.#traits.size >= MAX_NAMES) {
         this.#traits.clear()
         this.#known.clear()
@@ -381,9 +435,12 @@ class PostgresDriver implements Adapter {
   readonly #leaving: Leaving
   readonly #names: StatementNames
   readonly #columns: KnownColumns
+  /** Undefined behind a pooler, which lends a server connection for one statement at a time itself. */
+  readonly #lanes: Lanes | undefined
 
   constructor(pool: Pool, settings: PostgresSettings) {
     this.#pool = pool
+    this.#lanes = settings.pooler ? undefined : new Lanes(pool)
     this.#settings = settings
     this.#leaving = new Leaving(pool, settings)
     this.#names = new StatementNames(settings.pooler)
@@ -393,8 +450,32 @@ class PostgresDriver implements Adapter {
   async query(statement: BoundStatement): Promise<Row[]> {
     // A write whose result may be refused for its columns must not commit by itself.
     if (this.#columns.isUnknownWrite(statement)) return (await this.batch([statement]))[0] as Row[]
+    const pace = this.#columns.paceOf(statement)
+    if (pace !== undefined) return rowsOf(await this.#read(statement, pace))
     const answer = this.#statement(statement)
     return rowsOf(await (this.#columns.isQuery(statement) ? answer : answer.catch(explainLostCommit)))
+  }
+
+  /** Runs a statement that only reads: on a connection that others share if it is known to be fast, else on one of its own. */
+  #read(statement: BoundStatement, pace: Pace): Promise<Answer> {
+    return pace.isFast && this.#lanes !== undefined ? this.#readShared(this.#lanes, statement, pace) : this.#statement(statement, pace)
+  }
+
+  async #readShared(lanes: Lanes, statement: BoundStatement, pace: Pace): Promise<Answer> {
+    const { text, values } = statement
+    let isWorthRepeating = false
+    try {
+      return await lanes.run(pace, connection =>
+        this.#names.run(connection, text, values, pace).catch(async error => {
+          isWorthRepeating = wasCancelledForAnother(error) || (await this.#names.isWorthRepeating(connection, error))
+          throw this.#leaving.after(error, connection)
+        })
+      )
+    } catch (error) {
+      if (!isWorthRepeating) throw error
+      // Where nobody can disturb it again.
+      return this.#statement(statement, pace)
+    }
   }
 
   async execute(statement: BoundStatement): Promise<RunResult> {
@@ -423,14 +504,12 @@ class PostgresDriver implements Adapter {
     const begin = connection.script(this.#beginText({}))
     const scopes = statements.map(({ text }) => this.#names.scopeOf(text))
     const firstChange = scopes.findIndex(scope => scope !== 'rows')
-    const answers = statements.map(({ text, values, expects }, i) =>
-      // What was prepared before may not fit the tables behind a change of them.
-      (firstChange === -1 || i < firstChange ? this.#names.run(connection, text, values) : connection.query(text, values, undefined))
-        .then(answer => rowsOf(answer, expects))
-        .catch(error => {
-          throw withStatement(error, statements[i] as BoundStatement)
-        })
-    )
+    // What was prepared before may not fit the tables behind a change of them.
+    const named = firstChange === -1 ? statements.length : firstChange
+    const answers: Promise<Row[][]>[] = []
+    for (let from = 0; from < statements.length; from += MAX_TOGETHER) {
+      answers.push(this.#names.runAll(connection, statements.slice(from, from + MAX_TOGETHER), named - from))
+    }
     // A result that is refused for its columns must not be committed; what the server refuses, it does not commit.
     if (!this.#columns.areKnown(statements)) {
       await Promise.all([begin, ...answers]).catch(error => {
@@ -449,11 +528,11 @@ class PostgresDriver implements Adapter {
     if ((await commit).command === 'ROLLBACK') throw transactionControlError()
     if (scopes.includes('tables')) this.#names.tablesChanged()
     this.#columns.add(statements)
-    return Promise.all(answers)
+    return (await Promise.all(answers)).flat()
   }
 
-  #statement({ text, values }: BoundStatement): Promise<Answer> {
-    return this.#withConnection(connection => this.#names.runAlone(connection, text, values))
+  #statement({ text, values }: BoundStatement, timing?: Timing): Promise<Answer> {
+    return this.#withConnection(connection => this.#names.runAlone(connection, text, values, timing))
   }
 
   async script(text: string): Promise<void> {
@@ -614,7 +693,7 @@ class PostgresSession implements Session {
     assertReads(text)
     const cursor = `duolect_cursor_${++cursors}`
     const declare = `DECLARE ${cursor} NO SCROLL CURSOR FOR `
-    await this.#inTransaction(this.#connection.query(declare + text, values, undefined, declare.length))
+    await this.#inTransaction(this.#connection.query(declare + text, values, undefined, { offset: declare.length }))
     try {
       while (true) {
         const rows = rowsOf(await this.#inTransaction(this.#connection.query(`FETCH ${PORTION_SIZE} FROM ${cursor}`, [], undefined)))

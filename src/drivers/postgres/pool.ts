@@ -56,16 +56,21 @@ export class Pool {
   }
 
   /**
-   * Lends a connection. It must come back through `release`.
+   * Lends a connection, at once where one is idle. It must come back through `release`.
    *
    * @throws DatabaseError `connection_failure` when the server cannot be reached, or when no connection
    *   became free within `timeouts.acquire`
    */
-  async acquire(): Promise<Connection> {
+  acquire(): Connection | Promise<Connection> {
     if (this.#isClosed) throw closedError()
     this.#lent++
+    const taken = this.#takeIdle() ?? this.#openOrWait()
+    return taken instanceof Promise ? this.#whenTaken(taken) : taken
+  }
+
+  async #whenTaken(taken: Promise<Connection>): Promise<Connection> {
     try {
-      return await (this.#takeIdle() ?? this.#openOrWait())
+      return await taken
     } catch (error) {
       this.#returned()
       throw error
@@ -132,9 +137,19 @@ export class Pool {
     }
   }
 
+  /** True if a lent connection may be used for further calls: it would be taken back, and until then nobody else waits. */
+  mayKeep(connection: Connection, until: number): boolean {
+    if (!this.#isUsable(connection)) return false
+    return this.#waiting.length === 0 || performance.now() < until
+  }
+
+  #isUsable(connection: Connection): boolean {
+    return connection.isReusable && this.#generations.get(connection) === this.#generation
+  }
+
   /** Takes a connection back. A lost one is replaced when somebody waits. */
   release(connection: Connection): void {
-    if (!connection.isReusable || this.#generations.get(connection) !== this.#generation) {
+    if (!this.#isUsable(connection)) {
       if (!connection.isLost) connection.destroy()
       this.#discard(connection)
       this.#returned()

@@ -3,6 +3,7 @@
  * as it lives: after ALTER COLUMN TYPE from DATE to TIMESTAMP it goes on cutting the time off, without an error. So a
  * name is prepared anew when it is old, or older than a change of tables that this process made.
  */
+import type { RowPlan } from './rows.ts'
 
 /** How long a name is used, in ms: as long as a change of tables by another process may go unnoticed. */
 const MAX_AGE = 2_000
@@ -11,11 +12,6 @@ const MAX_AGE = 2_000
 const MAX_STATEMENTS = 500
 const MAX_LENGTH = 1024 * 1024
 const MAX_TEXT_LENGTH = 32 * 1024
-
-/** A column of a result, as `pg` describes it. */
-export interface Field {
-  readonly name: string
-}
 
 export interface Prepared {
   readonly text: string
@@ -27,9 +23,10 @@ export interface Prepared {
   /** True once Parse was sent, and once the server has answered it. */
   isSent: boolean
   isParsed: boolean
-  /** The parameters' types and the result's columns, once the server has told them. */
+  /** The parameters' types, once the server has told them. */
   types: readonly number[] | undefined
-  fields: readonly Field[] | undefined
+  /** How its rows are decoded, once the server has told their columns; null for a statement without rows. */
+  plan: RowPlan | null | undefined
 }
 
 export class PreparedStatements {
@@ -64,7 +61,7 @@ export class PreparedStatements {
       isSent: false,
       isParsed: false,
       types: undefined,
-      fields: undefined
+      plan: undefined
     }
     this.#statements.set(text, statement)
     this.#length += text.length

@@ -6,7 +6,8 @@ import { parseTimestamp, toInteger } from '../../values.ts'
 /** What `pg` sends: strings, and bytes for BYTEA. */
 export type PostgresValue = BoundValue
 
-type Parse = (text: string) => unknown
+/** Reads the text of a value. */
+export type Parse = (text: string) => unknown
 
 function parseInteger(text: string): number | bigint {
   return text.length < 16 ? Number(text) : toInteger(BigInt(text))
@@ -65,10 +66,6 @@ function parseJson(text: string): unknown {
   }
 }
 
-function keep(text: string): string {
-  return text
-}
-
 /** By the type's OID, from the catalogue pg_type, whose numbers never change. Other types are texts. */
 const PARSERS: Readonly<Record<number, Parse>> = {
   16: text => text === 't', // bool
@@ -86,9 +83,7 @@ const PARSERS: Readonly<Record<number, Parse>> = {
   3802: parseJson // jsonb
 }
 
-/** What a client of `pg` takes as `types`: nothing here changes what other clients of the process do. */
-export const types = {
-  getTypeParser(oid: number): Parse {
-    return PARSERS[oid] ?? keep
-  }
+/** Returns what reads a value of the type; undefined for a type whose values stay texts. */
+export function parserOf(oid: number): Parse | undefined {
+  return PARSERS[oid]
 }

@@ -1,0 +1,200 @@
+/**
+ * Lets fast reads share connections. A connection that is lent for one statement at a time waits for a round trip
+ * between them; one that many calls share gets the next statement before it has answered the last, and their messages
+ * travel in one packet. Each statement keeps a transaction and an error of its own, since each has its own Sync.
+ *
+ * The server answers in order, so a statement waits for those before it. Hence only statements share that do no more
+ * than read and that were fast lately, a connection takes them only as long as they are expected to be answered within
+ * MAX_LOAD, and one whose oldest statement is not answered within STUCK_AFTER takes no more: calls that follow go
+ * elsewhere. A shared connection is one of the pool's: it is taken when the first call needs it, and comes back after
+ * the last one, or when somebody else waits for a connection.
+ */
+import { copyOf } from '../../errors.ts'
+import { type Connection, lettingExit } from './connection.ts'
+import type { Pool } from './pool.ts'
+import type { Timing } from './query.ts'
+
+/** A statement takes a connection of its own until it was answered within FAST, so many times one after the other. In ms. */
+const FAST = 10
+const FAST_RUNS = 3
+
+/** What a fast statement is expected to take of a shared connection, until it was measured there, in ms. */
+const FIRST_GUESS = 0.1
+
+/** A run counts for no more than this, in ms, as it may be this process that was busy; and for this part of the average. */
+const MAX_SAMPLE = 8
+const WEIGHT = 1 / 128
+
+/** How long the statements that share a connection may take together, as far as is known, in ms. */
+const MAX_LOAD = 3
+
+/** After this time without an answer, a shared connection takes no more, in ms; and how often that is looked at. */
+const STUCK_AFTER = 15
+const LOOK_EVERY = 10
+
+/** For so long may a statement be stuck until it shares no more, in ms; and what each run takes off that. */
+const MAX_STUCK = 100
+const FORGIVEN = 0.05
+
+/** How long a statement that was stuck has a connection of its own, in ms: twice as long each time, up to a limit. */
+const FIRST_BAR = 10_000
+const MAX_BAR = 600_000
+
+/** How long a connection stays shared while others wait for one, in ms. */
+const SLICE = 5
+
+/** How fast a statement was lately. */
+export class Pace implements Timing {
+  /** What it takes of a connection, in ms. */
+  expected = FIRST_GUESS
+  #fastRuns = 0
+  #stuck = 0
+  #bar = 0
+  #barredUntil = Number.NEGATIVE_INFINITY
+
+  get isFast(): boolean {
+    return this.#fastRuns >= FAST_RUNS
+  }
+
+  /**
+   * Called after each run.
+   *
+   * @param duration how long it was the oldest unanswered statement of its connection, in ms
+   * @param wasBehind true if it was sent right behind another one, so that its way to the server does not count
+   */
+  ran(duration: number, wasBehind: boolean): void {
+    if (this.#stuck > 0) this.#stuck -= FORGIVEN
+    if (wasBehind) this.expected += (Math.min(duration, MAX_SAMPLE) - this.expected) * WEIGHT
+    else if (this.isFast) this.expected = Math.min(this.expected, duration)
+    else if (duration > FAST || performance.now() < this.#barredUntil) this.#fastRuns = 0
+    else this.#fastRuns++
+  }
+
+  /** Called while it keeps others waiting, for so many ms since the last time. */
+  isStuck(duration: number): void {
+    this.#stuck += duration
+    if (this.#stuck < MAX_STUCK) return
+    this.#stuck = 0
+    const now = performance.now()
+    // One that was fast for long since the last time begins anew.
+    this.#bar = now - this.#barredUntil < this.#bar ? Math.min(2 * this.#bar, MAX_BAR) : FIRST_BAR
+    this.#barredUntil = now + this.#bar
+    this.#fastRuns = 0
+  }
+}
+
+/** A connection that calls share, from the first of them to the last. */
+interface Lane {
+  readonly opening: Connection | Promise<Connection>
+  /** Undefined while it waits for the pool. */
+  connection: Connection | undefined
+  /** When it got its connection, in ms of the monotonic clock. */
+  since: number
+  /** Number of calls that are not answered, and how long they are expected to take, in ms. */
+  calls: number
+  load: number
+}
+
+export class Lanes {
+  readonly #pool: Pool
+  /** Those that have calls, and those of them that take more. */
+  readonly #lanes = new Set<Lane>()
+  #open: Lane[] = []
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(pool: Pool) {
+    this.#pool = pool
+  }
+
+  /**
+   * Runs a statement on a connection that it may share.
+   *
+   * @param work runs the statement alone, without a transaction around it
+   */
+  async run<T>(pace: Pace, work: (connection: Connection) => Promise<T>): Promise<T> {
+    const { expected } = pace
+    const lane = this.#laneFor(expected)
+    lane.calls++
+    lane.load += expected
+    try {
+      return await work(lane.connection ?? (await this.#whenOpen(lane)))
+    } finally {
+      lane.load -= expected
+      if (--lane.calls === 0) this.#end(lane)
+    }
+  }
+
+  async #whenOpen(lane: Lane): Promise<Connection> {
+    try {
+      return await lane.opening
+    } catch (error) {
+      // All calls that wait for it get an error of their own.
+      throw copyOf(error)
+    }
+  }
+
+  #laneFor(expected: number): Lane {
+    let lane = this.#open.find(({ load }) => load + expected <= MAX_LOAD)
+    if (lane !== undefined && !this.#mayGoOn(lane)) {
+      this.#open = this.#open.filter(other => this.#mayGoOn(other))
+      lane = this.#open.find(({ load }) => load + expected <= MAX_LOAD)
+    }
+    return lane ?? this.#begin()
+  }
+
+  #mayGoOn({ connection, since }: Lane): boolean {
+    return connection === undefined || this.#pool.mayKeep(connection, since + SLICE)
+  }
+
+  #begin(): Lane {
+    const opening = this.#pool.acquire()
+    const lane: Lane = { opening, connection: undefined, since: 0, calls: 0, load: 0 }
+    this.#lanes.add(lane)
+    this.#open.push(lane)
+    const open = (connection: Connection) => {
+      lane.connection = connection
+      lane.since = performance.now()
+      connection.isShared = true
+    }
+    if (opening instanceof Promise) opening.then(open, () => this.#close(lane))
+    else open(opening)
+    if (this.#timer === undefined) this.#startTimer()
+    return lane
+  }
+
+  /** Lets the lane take no more calls. */
+  #close(lane: Lane): void {
+    this.#open = this.#open.filter(other => other !== lane)
+  }
+
+  #end(lane: Lane): void {
+    this.#close(lane)
+    this.#lanes.delete(lane)
+    const { connection } = lane
+    if (connection === undefined) return
+    connection.isShared = false
+    if (connection.inTransaction) connection.destroy()
+    this.#pool.release(connection)
+  }
+
+  #startTimer(): void {
+    const look = () => {
+      this.#timer = undefined
+      if (this.#lanes.size > 0) this.#startTimer()
+      for (const lane of this.#lanes) this.#look(lane)
+    }
+    this.#timer = lettingExit(setTimeout(look, LOOK_EVERY))
+  }
+
+  /** Closes a lane that is stuck. */
+  #look(lane: Lane): void {
+    const oldest = lane.connection?.oldest
+    if (oldest === undefined || performance.now() - oldest.since < STUCK_AFTER) return
+    // An answer may be there, if it was this process that was busy: then it is read before this runs.
+    setImmediate(() => {
+      if (lane.connection?.oldest !== oldest) return
+      oldest.request.timing?.isStuck(LOOK_EVERY)
+      this.#close(lane)
+    })
+  }
+}
