@@ -9,6 +9,7 @@ import { type BenchResult, CHARTED, names, times, type WorkloadResult } from './
 const COLORS: Record<ContestantName, string> = {
   raw: '#7d8590',
   duolect: '#2f81f7',
+  'postgres.js': '#3fa7a0',
   drizzle: '#6aa84f',
   kysely: '#b083f0',
   knex: '#e0823d',

@@ -42,7 +42,17 @@ export interface Contestant {
 export type Open = (target: Target) => Promise<Contestant>
 
 /** The contestants, the floor first. The page's columns stand in this order. */
-export const CONTESTANTS = ['raw', 'duolect', 'drizzle', 'kysely', 'knex', 'keyv', 'node:sqlite', 'duolect on node:sqlite'] as const
+export const CONTESTANTS = [
+  'raw',
+  'duolect',
+  'postgres.js',
+  'drizzle',
+  'kysely',
+  'knex',
+  'keyv',
+  'node:sqlite',
+  'duolect on node:sqlite'
+] as const
 export type ContestantName = (typeof CONTESTANTS)[number]
 
 /** Those that run on `node:sqlite`, each in a Node.js that has it. */

@@ -1,5 +1,5 @@
 /**
- * Measures duolect against the bare drivers, drizzle, kysely, knex and keyv. CONTRIBUTING.md tells the options.
+ * Measures duolect against the bare drivers, postgres.js, drizzle, kysely, knex and keyv. CONTRIBUTING.md tells the options.
  *
  * This file only sees to what must be there, starts the parts, and hands on their results.
  */
@@ -153,7 +153,7 @@ async function compile(): Promise<string> {
 function versions(): Record<string, string> {
   const version = (...path: string[]) => (JSON.parse(readFileSync(join(...path, 'package.json'), 'utf8')) as { version: string }).version
   const ofProject = ['better-sqlite3', 'pg'].map(name => [name, version(root, 'node_modules', name)])
-  const ofBench = ['drizzle-orm', 'kysely', 'knex', 'keyv'].map(name => [name, version(directory, 'node_modules', name)])
+  const ofBench = ['postgres', 'drizzle-orm', 'kysely', 'knex', 'keyv'].map(name => [name, version(directory, 'node_modules', name)])
   const node = nodeWithSqlite()
   const ofNode =
     node === undefined
@@ -192,7 +192,7 @@ type Place = (name: string) => Promise<string>
 function contestantsOn(dialect: Dialect): ContestantName[] {
   const hasNodeSqlite = dialect === 'sqlite' && nodeWithSqlite() !== undefined
   if (dialect === 'sqlite' && !hasNodeSqlite) console.log('There is no Node.js 24 here, so node:sqlite is left out.')
-  return CONTESTANTS.filter(name => hasNodeSqlite || !isOnNodeSqlite(name))
+  return CONTESTANTS.filter(name => (hasNodeSqlite || !isOnNodeSqlite(name)) && (dialect === 'postgres' || name !== 'postgres.js'))
 }
 
 async function withWorkers<T>(
@@ -239,12 +239,13 @@ async function measureWorkload(workload: Workload, workers: readonly Worker[], o
   for (const worker of able) await worker.call('verify', id)
   const contestants = able.map(({ name }) => {
     const own = rates.get(name) as number[]
-    const base = { toRaw: rates.get(floorOf(name)), toKnex: rates.get('knex') }
+    const base = { toRaw: rates.get(floorOf(name)), toPostgresJs: rates.get('postgres.js'), toKnex: rates.get('knex') }
     return {
       contestant: name,
       rate: rounded(median(own)),
       spread: rounded(spread(own), 2),
       ...(base.toRaw && { toRaw: rounded(ratio(own, base.toRaw), 3) }),
+      ...(base.toPostgresJs && { toPostgresJs: rounded(ratio(own, base.toPostgresJs), 3) }),
       ...(base.toKnex && { toKnex: rounded(ratio(own, base.toKnex), 3) })
     }
   })
@@ -355,7 +356,7 @@ async function measureSizes(options: Options, file: string, temporary: string, u
 
 /** Makes a database on the server, and returns its URL. */
 async function createDatabaseOn(url: string, name: string): Promise<string> {
-  await onServer(url, client => client.query(`CREATE DATABASE ${name}`))
+  await onServer(url, client => client.query(`CREATE DATABASE "${name}"`))
   const own = new URL(url)
   own.pathname = `/${name}`
   return own.href

@@ -13,6 +13,7 @@ export interface ContestantResult {
   readonly spread: number
   /** The medians of the rounds' quotients. */
   readonly toRaw?: number
+  readonly toPostgresJs?: number
   readonly toKnex?: number
 }
 
@@ -114,6 +115,19 @@ function rateGoal(title: string, id: string, raw: number | undefined, knex: numb
   }
 }
 
+/** A rate compared with that of postgres.js. */
+function postgresJsGoal(title: string, id: string, wanted: number): Goal {
+  return {
+    title,
+    goal: `≥ ${wanted} × postgres.js`,
+    find(result) {
+      const { toPostgresJs } = contestantOf(result, id) ?? {}
+      if (toPostgresJs === undefined) return undefined
+      return { text: `${times(toPostgresJs)} postgres.js`, isMet: toPostgresJs >= wanted }
+    }
+  }
+}
+
 function startGoal(dialect: Dialect, contestant = 'duolect', floor = 'bare driver'): Goal {
   return {
     title: `Cold start on ${contestant === 'duolect' ? names[dialect] : floor}, to the first row`,
@@ -153,7 +167,9 @@ const GOALS: readonly Goal[] = [
   rateGoal('Postgres kvs.set, 64 at a time', 'postgres set 64', 5, undefined, 'raw'),
   rateGoal('Postgres kvs.set of a path, 64 at a time', 'postgres path-set 64', 6, undefined, 'raw'),
   rateGoal('Postgres one() by primary key', 'postgres one 1', 0.95, undefined, 'raw'),
+  postgresJsGoal('Postgres one() by primary key', 'postgres one 1', 1.2),
   rateGoal('Postgres one() by primary key, 64 at a time', 'postgres one 64', 2, undefined, 'raw'),
+  postgresJsGoal('Postgres one() by primary key, 64 at a time', 'postgres one 64', 1.2),
   rateGoal('Postgres 10 000 rows by batch()', 'postgres insert-batch 1', 5, undefined, 'raw, one by one'),
   startGoal('sqlite'),
   startGoal('postgres'),
@@ -352,7 +368,7 @@ function linedUp(markdown: string): string {
 
 const EXPLANATIONS: Record<string, string> = {
   SQLite: `Calls in a second, as the median of the rounds; behind it, how many times the bare driver's that is. Every contestant has a file of its own in WAL mode with \`synchronous = FULL\` and \`foreign_keys = ON\`, and 10 000 keys with documents of about 200 bytes. The bare driver and drizzle are synchronous: for them, 64 at a time is one after another. For a path set, raw, kysely, knex and drizzle read, change and write in a transaction for each call; duolect does the same for all calls of a turn at once, and settles each promise after the commit. A path of the 100 KB document is looked up by \`json_extract\` in the database where SQL is at hand; duolect and keyv parse the document. keyv has tables of its own without a time of change, and, as its official adapter brings another driver, an adapter of others on better-sqlite3. The 10 000 rows are inserted by one INSERT each. The two contestants on \`node:sqlite\`, where they were measured, run in a Node.js that has it, which is another than the others' (above), and duolect's ratio there is to the bare \`node:sqlite\`. What it leaves out: several processes at a time, and data that does not fit into memory.`,
-  Postgres: `The same, with at most 10 connections each. The server is on the same machine and runs with fsync off, so these numbers are those of the client, the protocol and the server's work in memory; with a disk or a network in between, everyone gets slower, and who needs fewer statements loses less. raw is \`pg\` with named statements. 64 at a time are 64 callers that each wait for their answer before the next call; duolect puts what they ask in one turn into one statement. One after another, there is nothing to put together, and that is the number to read for a program with little traffic. The bulk forms of the others (knex's \`batchInsert\`, \`COPY\`) are not measured.`,
+  Postgres: `The same, with at most 10 connections each. The server is on the same machine and runs with fsync off, so these numbers are those of the client, the protocol and the server's work in memory; with a disk or a network in between, everyone gets slower, and who needs fewer statements loses less. raw is \`pg\` with named statements; postgres.js pipelines and prepares by itself. 64 at a time are 64 callers that each wait for their answer before the next call; duolect puts what they ask in one turn into one statement. One after another, there is nothing to put together, and that is the number to read for a program with little traffic. The bulk forms of the others (knex's \`batchInsert\`, \`COPY\`) are not measured.`,
   'Cold start': `From the start of a process to its first row on the terminal: Node itself, loading, opening, a table, an INSERT and a SELECT. Each contestant has its own database, whose tables are there after a first start that is not timed. The number to read is the difference to the bare driver; on \`node:sqlite\` both run in a Node.js that has it. Memory is the resident size at the end. Files are counted in a run of their own. It leaves out what a cold disk cache would add: who loads more files loses more there.`,
   Sizes: `The bundle is what esbuild makes of \`createDatabase\` and \`sql\`, or of the others' equivalents, for both databases, without better-sqlite3 and pg. duolect's core is what a program loads at once: its source without what is imported on first use, which are the two drivers; the next line is all of it, which is what the published file holds. Installed is everything below \`node_modules\` that the package brings, again without the drivers. Of duolect, knex, drizzle and kysely only duolect has a key-value store, and only the others have a query builder.`,
   'Event loop': `How long the event loop could not run, at the longest, on SQLite with full durability: the median of the rounds and the worst of them. The others' calls are synchronous below, so that their promises settle without letting the event loop run; 64 writers that do nothing else keep it for as long as they write. A lock that another process holds is waited for by SQLite itself there, which blocks. The delay of a machine that is busy with other things is in all of these numbers.`,
@@ -429,7 +445,7 @@ export function readmeBlock(result: BenchResult): string {
     result.starts.find(found => found.dialect === dialect && found.contestant === contestant)?.overRaw.toFixed(0) ?? '–'
   const bundle = (contestant: string) => kilobytes(result.bundles.find(found => found.contestant === contestant)?.gzipped ?? Number.NaN)
   return `${START_MARK}
-![Calls in a second, one after another and 64 at a time: duolect, the bare drivers, drizzle, kysely, knex and keyv](docs/performance.svg)
+![Calls in a second, one after another and 64 at a time: duolect, the bare drivers, postgres.js, drizzle, kysely, knex and keyv](docs/performance.svg)
 
 ${table(
   ['', 'duolect', 'the bare driver', 'knex'].map((name, i) => (i < 2 ? name : `to ${name}`)),

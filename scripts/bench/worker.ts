@@ -9,6 +9,7 @@ import { WORKLOADS, type Workload } from './workloads.ts'
 const LOADERS: Record<ContestantName, () => Promise<{ open: Open }>> = {
   raw: () => import('./contestants/raw.ts'),
   duolect: () => import('./contestants/duolect.ts'),
+  'postgres.js': () => import('./contestants/postgres-js.ts'),
   drizzle: () => import('./contestants/drizzle.ts'),
   kysely: () => import('./contestants/kysely.ts'),
   knex: () => import('./contestants/knex.ts'),
