@@ -159,9 +159,8 @@ function run(name: string, script: string, ...parameters: string[]): string[] {
 
 /** Runs all checks; returns what is wrong. */
 export function check(): string[] {
-  const drift = findDrift()
   return [
-    ...(drift ? [drift] : []),
+    ...[findDrift(), findUnchecked()].filter(problem => problem !== undefined),
     ...checkRooms(),
     ...checkSql(),
     ...checkLockFiles(),
