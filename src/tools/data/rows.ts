@@ -42,6 +42,9 @@ const ECHOES = 0.3
 /** The literals that matter to a column. */
 export type LiteralsOf = (column: Column) => Literals
 
+/** How often a column has the value that it has in a row before. */
+const TIES = 0.2
+
 /** The values of a column that its CHECKs allow, by `table.column`; undefined where they were not asked for. */
 export type AllowedValues = ReadonlyMap<string, readonly DataValue[]>
 
@@ -118,6 +121,8 @@ export class RowGenerator {
       const free = Array.from({ length: size + 4 }, (_, i) => i + 1).filter(id => !taken.has(id))
       return this.#random.pick(free)
     }
+    // Ties tell an order that is asked for from one that is not.
+    if (!isKey && own.length > 0 && this.#random.chance(TIES)) return this.#random.pick(own)[column.name] ?? null
     const value = this.#deckOf(table, column).deal()
     if (value === undefined) return null
     // A deck has an end, and a key needs more.
