@@ -17,9 +17,7 @@ const directory = mkdtempSync(join(tmpdir(), 'duolect-check-'))
 after(() => rmSync(directory, { recursive: true, force: true }))
 
 function sessionOf(sql: string, seed = 'duolect'): Session {
-  const session = new Session({ sql, needs: [], postgres, seed, runs: 4 })
-  after(() => session.close())
-  return session
+  return new Session({ sql, needs: [], postgres, seed, runs: 4 })
 }
 
 /** A folder of SQL files. */
@@ -179,6 +177,8 @@ describe('duolect check', () => {
     before(() => {
       session = sessionOf(sql)
     })
+
+    after(() => session.close())
 
     async function checked(): Promise<string[]> {
       const names: string[] = []
