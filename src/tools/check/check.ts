@@ -169,7 +169,7 @@ function literalsFor(subjects: readonly Subject[]): (column: Column) => ReturnTy
   }
 }
 
-/** Nothing, all that may be NULL is, one row, and a bit of everything, now and then without one of the tables. */
+/** Nothing, all that may be NULL is, one row, and a bit of everything, now and then alike or without one of the tables. */
 export function planRuns({ tables }: Schema, mixed: number, seed: string): SetPlan[] {
   const random = new Random(`${seed} plans`)
   const plans: SetPlan[] = [
@@ -179,7 +179,7 @@ export function planRuns({ tables }: Schema, mixed: number, seed: string): SetPl
   ]
   for (let i = 1; i <= mixed; i++) {
     const without = i % 4 === 0 && tables.length > 1 ? random.pick(tables).name : undefined
-    plans.push({ name: `mixed ${i}`, size: i % 2 === 0 ? 24 : 8, nulls: 0.2, without })
+    plans.push({ name: `mixed ${i}`, size: i % 2 === 0 ? 24 : 8, nulls: 0.2, without, ...(i % 4 === 3 && { ties: 0.7 }) })
   }
   return plans
 }

@@ -52,9 +52,14 @@ export class ParameterGenerator {
     this.#schema = schema
     const random = new Random(seed)
     this.#random = random
-    const decks = () => new Map(plans.map(plan => [plan.name, new Deck(edgesOf(plan, schema, literals), random)]))
-    this.#edges = decks()
-    this.#strays = decks()
+    this.#edges = new Map(plans.map(plan => [plan.name, new Deck(edgesOf(plan, schema, literals), random)]))
+    this.#strays = new Map(
+      plans.map(plan => {
+        // Behind a row's other values, so that they meet it: three times, as some sets have no such row.
+        const limits = overlong(columnsAlike(plan, schema).map(({ column }) => column))
+        return [plan.name, new Deck(edgesOf(plan, schema, literals), random, [...limits, ...limits, ...limits])]
+      })
+    )
   }
 
   sets({ rows, fresh }: GivenRows, count: number): ParameterSet[] {
@@ -100,7 +105,7 @@ function edgesOf(plan: ParameterPlan, schema: Schema, literals: Literals): DataV
   if (plan.isCount) return COUNTS
   const columns = columnsAlike(plan, schema).map(({ column }) => column)
   const type = plan.isArray === true ? (columns[0]?.type ?? 'text') : plan.type
-  const values = [...valuesFor({ type, typeName: type }, literals), ...overlong(columns), ...overlong(columns)]
+  const values = [...valuesFor({ type, typeName: type }, literals), ...overlong(columns)]
   return plan.isNullable && !plan.isList && plan.isArray !== true ? [...values, null, null] : values
 }
 

@@ -48,11 +48,13 @@ export class Random {
 export class Deck<T> {
   readonly #cards: readonly T[]
   readonly #random: Random
-  #left: T[] = []
+  #left: T[]
 
-  constructor(cards: readonly T[], random: Random) {
+  /** @param first are dealt before the others, once */
+  constructor(cards: readonly T[], random: Random, first: readonly T[] = []) {
     this.#cards = cards
     this.#random = random
+    this.#left = [...first]
   }
 
   /** Undefined when the deck has no cards. */

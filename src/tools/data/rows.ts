@@ -19,6 +19,11 @@ export interface SetPlan {
   readonly nulls: number
   /** A table that stays empty, with those that cannot do without it. */
   readonly without: string | undefined
+  /**
+   * How often a column has the value that it has in a row before, from 0 to 1: ties tell an order that is asked for from
+   * one that is not. @default 0.2
+   */
+  readonly ties?: number
 }
 
 /** The sets that show most: nothing, all that may be NULL is, a bit of everything, and each table empty in turn. */
@@ -39,11 +44,11 @@ const ATTEMPTS = 20
 /** How often a column has the value of another one. */
 const ECHOES = 0.3
 
+/** How often a row refers to the first of the rows that it may refer to. */
+const POPULAR = 0.35
+
 /** The literals that matter to a column. */
 export type LiteralsOf = (column: Column) => Literals
-
-/** How often a column has the value that it has in a row before. */
-const TIES = 0.2
 
 /** The values of a column that its CHECKs allow, by `table.column`; undefined where they were not asked for. */
 export type AllowedValues = ReadonlyMap<string, readonly DataValue[]>
@@ -106,12 +111,13 @@ export class RowGenerator {
     // The last ones stay without rows that refer to them.
     const referable = parents.slice(0, Math.max(1, Math.ceil((parents.length * 2) / 3)))
     if (referable.length === 0) return false
-    const parent = this.#random.pick(referable)
+    // Many rows of one parent, so that joins find several of them.
+    const parent = this.#random.chance(POPULAR) ? (referable[0] as DataRow) : this.#random.pick(referable)
     for (const [i, name] of key.columns.entries()) row[name] = parent[key.references[i] as string] ?? null
     return true
   }
 
-  #value(table: Table, column: Column, own: readonly DataRow[], { nulls, size }: SetPlan, attempt: number): DataValue {
+  #value(table: Table, column: Column, own: readonly DataRow[], { nulls, size, ties = 0.2 }: SetPlan, attempt: number): DataValue {
     const isKey = table.keys.some(key => key.length === 1 && key[0] === column.name)
     if (!column.isNotNull && !isKey && nulls > 0 && this.#random.chance(nulls)) return null
     const isInteger = column.type === 'integer' || column.type === 'bigint'
@@ -121,8 +127,7 @@ export class RowGenerator {
       const free = Array.from({ length: size + 4 }, (_, i) => i + 1).filter(id => !taken.has(id))
       return this.#random.pick(free)
     }
-    // Ties tell an order that is asked for from one that is not.
-    if (!isKey && own.length > 0 && this.#random.chance(TIES)) return this.#random.pick(own)[column.name] ?? null
+    if (!isKey && own.length > 0 && this.#random.chance(ties)) return this.#random.pick(own)[column.name] ?? null
     const value = this.#deckOf(table, column).deal()
     if (value === undefined) return null
     // A deck has an end, and a key needs more.
