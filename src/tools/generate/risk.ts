@@ -22,26 +22,46 @@ interface SelectItem {
   readonly body: readonly string[]
 }
 
-/** The items of every list behind SELECT and RETURNING. */
+const SET_OPERATOR = /^(union|intersect|except|all|distinct)$/i
+
+/** The items of every list behind SELECT and RETURNING. Those behind UNION and its like have the names of the first part. */
 function selectItems(words: readonly string[]): SelectItem[] {
   const items: SelectItem[] = []
+  // For each parenthesis that is open, the names of the first SELECT in it.
+  const firsts: (readonly string[] | undefined)[] = [undefined]
   for (const [i, word] of words.entries()) {
-    if (!/^(select|returning)$/i.test(word)) continue
-    let depth = 0
-    let body: string[] = []
-    const finish = () => {
-      if (body.length > 0) items.push(itemOf(body))
-      body = []
+    const before = words[i - 1] ?? ''
+    if (word === '(') firsts.push(SET_OPERATOR.test(before) ? firsts.at(-1) : undefined)
+    else if (word === ')') {
+      const first = firsts.pop()
+      if (firsts.at(-1) === undefined && firsts.length > 0) firsts[firsts.length - 1] = first
+    } else if (/^(select|returning)$/i.test(word)) {
+      const own = itemsOf(words.slice(i + 1))
+      const first = SET_OPERATOR.test(before) || before === '(' ? firsts.at(-1) : undefined
+      items.push(...own.map((item, place) => ({ ...item, name: first?.[place] ?? item.name })))
+      if (first === undefined) firsts[firsts.length - 1] = own.map(({ name }) => name)
     }
-    for (const next of words.slice(i + 1)) {
-      if (next === '(') depth++
-      else if (next === ')') depth--
-      if (depth < 0 || (depth === 0 && /^(from|union|intersect|except|order|limit|where|group|;)$/i.test(next))) break
-      if (next === ',' && depth === 0) finish()
-      else body.push(next)
-    }
-    finish()
   }
+  return items
+}
+
+/** The items of the list at the beginning of the words. */
+function itemsOf(words: readonly string[]): SelectItem[] {
+  const items: SelectItem[] = []
+  let depth = 0
+  let body: string[] = []
+  const finish = () => {
+    if (body.length > 0) items.push(itemOf(body))
+    body = []
+  }
+  for (const word of words) {
+    if (word === '(') depth++
+    else if (word === ')') depth--
+    if (depth < 0 || (depth === 0 && /^(from|union|intersect|except|order|limit|where|group|;)$/i.test(word))) break
+    if (word === ',' && depth === 0) finish()
+    else body.push(word)
+  }
+  finish()
   return items
 }
 
