@@ -51,11 +51,20 @@ after(async () => {
 })
 
 const databases: Database[] = []
+const relays: Relay[] = []
 
 afterEach(async () => {
   for (const client of [other, another]) await client.query('ROLLBACK')
   await Promise.all(databases.splice(0).map(db => db.close()))
+  for (const relay of relays.splice(0)) relay.close()
 })
+
+/** A relay to the server that ends with the test, also when that fails. */
+function openRelay(): Relay {
+  const relay = new Relay(own.href)
+  relays.push(relay)
+  return relay
+}
 
 function open(settings: DatabaseConfig['postgres'] = {}, timeouts: DatabaseConfig['timeouts'] = {}): Database {
   const db = createDatabase({ postgres: { enabled: true, connection: own.href, ...settings }, timeouts })
@@ -113,7 +122,7 @@ async function block(db: Database, text = GATE): Promise<{ read: Promise<unknown
 
 /** Works while reads share a connection without a gap: one is sent each ms, and its way takes 4 ms. */
 async function withReads(settings: DatabaseConfig['postgres'], work: (db: Database, pid: () => number) => Promise<void>): Promise<void> {
-  const relay = new Relay(own.href)
+  const relay = openRelay()
   const db = open({ connection: await relay.listen(), ...settings }, { acquire: 5_000 })
   await makeFast(db)
   relay.delay = 4
@@ -129,8 +138,6 @@ async function withReads(settings: DatabaseConfig['postgres'], work: (db: Databa
   } finally {
     clearInterval(timer)
     await Promise.all(reads)
-    await db.close()
-    relay.close()
   }
 }
 
@@ -359,15 +366,13 @@ describe('When the connection that reads share', () => {
   })
 
   test('has an answer that cannot be read, the others fail as when it dies', async () => {
-    const relay = new Relay(own.href)
+    const relay = openRelay()
     const db = open({ connection: await relay.listen() })
     await makeFast(db, ['SELECT $1 AS a', 'text'])
     relay.onAnswer = data => (data.includes('unreadable') ? Buffer.from([...'R\0\0\0\x08\0\0\0\x63'].map(c => c.charCodeAt(0))) : data)
     const [first, second] = await Promise.allSettled([db.one('SELECT $1 AS a', ['unreadable']), db.one(BACKEND)])
     assert.ok(failsWith('connection_failure', /could not be read/)((first as PromiseRejectedResult).reason))
     assert.ok(failsWith('connection_failure', /^(?!.*could not be read)/)((second as PromiseRejectedResult).reason))
-    await db.close()
-    relay.close()
   })
 
   test('has a statement that takes too long, it fails alone', async () => {
@@ -380,7 +385,7 @@ describe('When the connection that reads share', () => {
   })
 
   test('gets a cancel request too late, the next statement is run again', { timeout: 60_000 }, async () => {
-    const relay = new Relay(own.href)
+    const relay = openRelay()
     let isCancelled = false
     // A cancel request, by its code; the test sends one itself, later.
     relay.onRequest = data => {
@@ -403,7 +408,5 @@ describe('When the connection that reads share', () => {
     while ((await blocked(1)).includes(pid as number)) await pause(5)
     await another.query('COMMIT')
     assert.deepEqual(await reads[1], [])
-    await db.close()
-    relay.close()
   })
 })
