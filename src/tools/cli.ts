@@ -1,12 +1,11 @@
 #!/usr/bin/env node
 /** The command line: `npx duolect …`. */
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import type { Dialect } from '../adapter.ts'
 import { SourceError } from '../files/source.ts'
 import { nearestTo } from '../nearest.ts'
 import { textOf } from '../queries.ts'
-import { UsageError } from './folder.ts'
+import { readOptions, UsageError } from './arguments.ts'
 
 const USAGE = `Usage: duolect <command>   (--help, -h: this text; --version, -v: the version)
 
@@ -59,7 +58,7 @@ const COMMANDS: Readonly<Record<string, (parameters: string[]) => number | Promi
 }
 
 async function runGenerate(parameters: string[]): Promise<number> {
-  const { values } = parse(parameters, {
+  const values = readOptions(parameters, {
     sql: { type: 'string', default: 'sql' },
     out: { type: 'string', default: 'src/queries.ts' },
     check: { type: 'boolean', default: false },
@@ -86,7 +85,7 @@ async function runGenerate(parameters: string[]): Promise<number> {
 }
 
 async function runMigrate(parameters: string[]): Promise<number> {
-  const { values } = parse(parameters, {
+  const values = readOptions(parameters, {
     status: { type: 'boolean', default: false },
     database: { type: 'string' },
     sql: { type: 'string', default: 'sql' },
@@ -118,20 +117,10 @@ function dialectsOf(dialect: string | undefined): readonly Dialect[] {
 }
 
 function printSchema(parameters: string[]): number {
-  const { values } = parse(parameters, { postgres: { type: 'boolean', default: false }, sqlite: { type: 'boolean', default: false } })
+  const values = readOptions(parameters, { postgres: { type: 'boolean', default: false }, sqlite: { type: 'boolean', default: false } })
   if (values.postgres === values.sqlite) throw new UsageError('schema takes --postgres or --sqlite.')
   console.log(textOf('createTables', values.postgres ? 'postgres' : 'sqlite'))
   return 0
-}
-
-type Options = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options']>
-
-function parse<O extends Options>(args: string[], options: O) {
-  try {
-    return parseArgs({ args, options, strict: true })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
 }
 
 const HELP = ['--help', '-h', 'help']

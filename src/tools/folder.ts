@@ -5,9 +5,7 @@ import { pathToFileURL } from 'node:url'
 import type { Dialect } from '../adapter.ts'
 import { type InputFile, type ModuleMigration, readModule, type SqlModule } from '../files/module.ts'
 import type { Migration } from '../migrations.ts'
-
-/** A mistake in how a command was called; its message is for the terminal. */
-export class UsageError extends Error {}
+import { UsageError } from './arguments.ts'
 
 /**
  * Reads the module of a folder.

@@ -6,9 +6,9 @@ import { mergeLiterals } from '../data/literals.ts'
 import { type LoadedSet, withRows } from '../data/load.ts'
 import { ParameterGenerator, type ParameterSet } from '../data/parameters.ts'
 import { Random } from '../data/random.ts'
-import { RowGenerator, type SetPlan } from '../data/rows.ts'
+import { ALL_NULL, EMPTY, mixedSet, ONE_ROW, RowGenerator, type SetPlan } from '../data/rows.ts'
 import type { Column, Schema } from '../data/schema.ts'
-import { textOf, type Variant } from '../generate/typed.ts'
+import { parametersIn, textOf, type Variant } from '../generate/typed.ts'
 import type { Side } from '../lab/lab.ts'
 import { explain } from './causes.ts'
 import type { Comparison } from './compare.ts'
@@ -170,18 +170,14 @@ function literalsFor(subjects: readonly Subject[]): (column: Column) => ReturnTy
 }
 
 /** Nothing, all that may be NULL is, one row, and a bit of everything, now and then alike or without one of the tables. */
-export function planRuns({ tables }: Schema, mixed: number, seed: string): SetPlan[] {
+function planRuns({ tables }: Schema, mixed: number, seed: string): SetPlan[] {
   const random = new Random(`${seed} plans`)
-  const plans: SetPlan[] = [
-    { name: 'empty', size: 0, nulls: 0, without: undefined },
-    { name: 'one row', size: 1, nulls: 0, without: undefined },
-    { name: 'nulls', size: 4, nulls: 1, without: undefined }
-  ]
-  for (let i = 1; i <= mixed; i++) {
-    const without = i % 4 === 0 && tables.length > 1 ? random.pick(tables).name : undefined
-    plans.push({ name: `mixed ${i}`, size: i % 2 === 0 ? 24 : 8, nulls: 0.2, without, ...(i % 4 === 3 && { ties: 0.7 }) })
-  }
-  return plans
+  const mixedSets = Array.from({ length: mixed }, (_, i): SetPlan => {
+    const number = i + 1
+    const without = number % 4 === 0 && tables.length > 1 ? random.pick(tables).name : undefined
+    return { ...mixedSet(number), without, ...(number % 4 === 3 && { ties: 0.7 }) }
+  })
+  return [EMPTY, ONE_ROW, ALL_NULL, ...mixedSets]
 }
 
 // Running ---------------------------------------------------------------------------------------------------------
@@ -219,10 +215,7 @@ function parametersOf({ subject, parameters }: Progress, loaded: LoadedSet): Par
   const { query, variants, untyped } = subject
   const isEmpty = [...loaded.rows.values()].every(rows => rows.length === 0)
   const sets = parameters.sets(loaded, isEmpty ? 2 : Math.min(subject.writes ? 10 : 12, 6 + 2 * query.parameters.length))
-  const optional = query.parameters.filter(({ isOptional }) => isOptional).map(({ name }) => name)
-  const fit = (values: ParameterSet, variant: Variant) =>
-    Object.fromEntries(Object.entries(values).filter(([name]) => variant.has(name) || !optional.includes(name)))
-  const runs = variants.flatMap((variant, i) => (i === 0 ? sets : sets.slice(0, 3)).map(values => fit(values, variant)))
+  const runs = variants.flatMap((variant, i) => (i === 0 ? sets : sets.slice(0, 3)).map(values => parametersIn(query, values, variant)))
   const [first] = runs
   return first === undefined ? runs : [...runs, ...untyped.map(name => ({ ...first, [name]: 5 }))]
 }

@@ -1,8 +1,7 @@
 /** The command `duolect check`. */
 import { watch } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { SourceError } from '../../files/source.ts'
-import { UsageError } from '../folder.ts'
+import { readOptions, UsageError } from '../arguments.ts'
 import { MigrationFailure } from '../lab/lab.ts'
 import { writeCheckedFile } from './fingerprints.ts'
 import { checkOffline } from './offline.ts'
@@ -94,12 +93,7 @@ function readArguments(args: readonly string[]): Arguments {
     offline: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false }
   } as const
-  let values: ReturnType<typeof parseArgs<{ args: string[]; options: typeof options }>>['values']
-  try {
-    values = parseArgs({ args: [...args], options, strict: true }).values
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
+  const values = readOptions(args, options)
   const runs = Number(values.runs)
   if (!Number.isInteger(runs) || runs < 1) throw new UsageError(`--runs is a number from 1, got "${values.runs}".`)
   for (const other of ['offline', 'json'] as const) {

@@ -1,7 +1,7 @@
 /** `checked.json`: what was checked where a Postgres is, for `--offline` where none is. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { UsageError } from '../folder.ts'
+import { UsageError } from '../arguments.ts'
 import type { Verdict } from './check.ts'
 import type { Report } from './session.ts'
 

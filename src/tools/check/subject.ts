@@ -5,9 +5,10 @@ import { tokens } from '../../lexer.ts'
 import type { QuerySource } from '../../sql.ts'
 import { type Literals, literalsOf } from '../data/literals.ts'
 import type { ParameterPlan } from '../data/parameters.ts'
+import { namesIn } from '../data/rows.ts'
 import type { Column, Schema } from '../data/schema.ts'
-import { sourceOf, type TypedColumn, textOf, type Variant, variantsOf } from '../generate/typed.ts'
-import { type DescribedColumn, DescribeError, type Description } from '../lab/description.ts'
+import { describedColumn, sourceOf, type TypedColumn, textOf, type Variant, variantsOf } from '../generate/typed.ts'
+import { DescribeError, type Description } from '../lab/description.ts'
 import type { Side } from '../lab/lab.ts'
 
 export interface Subject {
@@ -80,7 +81,7 @@ export async function prepareSubject(query: ModuleQuery, sides: readonly Side[],
     untyped: await findUntyped(query, sides, texts.get('postgres') ?? '', descriptions.postgres),
     source: sourceOf({ query, parameters: typed, columns, writes }),
     literals: literalsOf([...texts.values()]),
-    words: wordsOf([...texts.values()]),
+    words: new Set([...texts.values()].flatMap(text => [...namesIn(text)])),
     writes,
     isOrdered: !writes && [...texts.values()].some(asksForOrder),
     usesClock: [...texts.values()].some(text => CLOCK.test(text)),
@@ -93,11 +94,7 @@ function columnsOf(query: ModuleQuery, descriptions: { readonly [D in Dialect]?:
   const { sqlite, postgres } = descriptions
   return (
     (postgres ?? sqlite)?.columns.map(({ name }) => {
-      const described: { [D in Dialect]?: DescribedColumn } = {}
-      for (const [dialect, { columns }] of Object.entries(descriptions)) {
-        const column = columns.find(column => column.name === name)
-        if (column !== undefined) described[dialect as Dialect] = column
-      }
+      const described = describedColumn(Object.entries(descriptions) as [Dialect, Description][], name)
       const declared = query.columns.find(column => column.name === name)?.type
       const type = described.postgres?.type ?? declared ?? described.sqlite?.type
       return { name, type, described, isPlain: described.sqlite?.isPlain ?? false, isNotNull: false }
@@ -129,22 +126,6 @@ async function findUntyped(
     if (other?.columns.some(({ typeName }, i) => typeName !== description.columns[i]?.typeName)) untyped.push(name)
   }
   return untyped
-}
-
-function wordsOf(texts: readonly string[]): Set<string> {
-  const words = new Set<string>()
-  for (const text of texts) {
-    for (const { kind, start, end } of tokens(text, 'postgres')) {
-      if (kind === 'word' || kind === 'name')
-        words.add(
-          text
-            .slice(start, end)
-            .replace(/^"(.*)"$/, '$1')
-            .toLowerCase()
-        )
-    }
-  }
-  return words
 }
 
 /** True if the outermost SELECT has an ORDER BY. */

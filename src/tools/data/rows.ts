@@ -26,16 +26,25 @@ export interface SetPlan {
   readonly ties?: number
 }
 
+/** Nothing, one row, and all that may be NULL is. */
+export const EMPTY: SetPlan = { name: 'empty', size: 0, nulls: 0, without: undefined }
+export const ONE_ROW: SetPlan = { name: 'one row', size: 1, nulls: 0, without: undefined }
+export const ALL_NULL: SetPlan = { name: 'nulls', size: 4, nulls: 1, without: undefined }
+
+/** A bit of everything, in few rows and in many by turns; the first is number 1. */
+export function mixedSet(number: number): SetPlan {
+  return { name: `mixed ${number}`, size: number % 2 === 0 ? 24 : 8, nulls: 0.2, without: undefined }
+}
+
 /** The sets that show most: nothing, all that may be NULL is, a bit of everything, and each table empty in turn. */
 export function planSets(schema: Schema, mixed: number): SetPlan[] {
-  const plans: SetPlan[] = [
-    { name: 'empty', size: 0, nulls: 0, without: undefined },
-    { name: 'nulls', size: 4, nulls: 1, without: undefined },
-    { name: 'one row', size: 1, nulls: 0, without: undefined }
+  return [
+    EMPTY,
+    ALL_NULL,
+    ONE_ROW,
+    ...Array.from({ length: mixed }, (_, i) => mixedSet(i + 1)),
+    ...schema.tables.map(({ name }) => ({ name: `without ${name}`, size: 6, nulls: 0.2, without: name }))
   ]
-  for (let i = 1; i <= mixed; i++) plans.push({ name: `mixed ${i}`, size: i % 2 === 0 ? 24 : 8, nulls: 0.2, without: undefined })
-  for (const { name } of schema.tables) plans.push({ name: `without ${name}`, size: 6, nulls: 0.2, without: name })
-  return plans
 }
 
 /** How often a row is made anew when its keys are taken. */
@@ -160,13 +169,13 @@ export function checksOf(table: Table, { name }: Column): string[] {
   return table.checks.filter(check => namesIn(check).has(name.toLowerCase()))
 }
 
-/** The names and words of a CHECK, in lower case. */
-export function namesIn(check: string): Set<string> {
+/** The names and words of a CHECK or a statement, in lower case. */
+export function namesIn(text: string): Set<string> {
   const names = new Set<string>()
-  for (const { kind, start, end } of tokens(check, 'postgres')) {
+  for (const { kind, start, end } of tokens(text, 'postgres')) {
     if (kind === 'word' || kind === 'name')
       names.add(
-        check
+        text
           .slice(start, end)
           .replace(/^"(.*)"$/, '$1')
           .toLowerCase()

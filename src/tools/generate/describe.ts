@@ -3,9 +3,10 @@ import type { Dialect } from '../../adapter.ts'
 import type { ModuleQuery, QueryParameter, QuerySql } from '../../files/module.ts'
 import { SourceError } from '../../files/source.ts'
 import type { TypeWord } from '../../files/types.ts'
-import { type DescribedColumn, DescribeError, type Description } from '../lab/description.ts'
+import { DescribeError, type Description } from '../lab/description.ts'
 import type { Side } from '../lab/lab.ts'
 import {
+  describedColumn,
   errorAt,
   NAMES,
   offsetInFile,
@@ -106,11 +107,7 @@ function columnsOf(query: ModuleQuery, descriptions: Descriptions): TypedColumn[
 }
 
 function typeColumn(query: ModuleQuery, name: string, descriptions: Descriptions): TypedColumn {
-  const described: { [D in Dialect]?: DescribedColumn } = {}
-  for (const [dialect, { columns }] of descriptions) {
-    const column = columns.find(column => column.name === name)
-    if (column !== undefined) described[dialect] = column
-  }
+  const described = describedColumn(descriptions, name)
   const { sqlite, postgres } = described
   const annotation = query.columns.find(column => column.name === name)
   const type = postgres?.type ?? sqlite?.type ?? annotation?.type

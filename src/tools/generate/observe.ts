@@ -18,7 +18,17 @@ import { mergeSchemas, readSchema, type Schema } from '../data/schema.ts'
 import type { DataValue } from '../data/values.ts'
 import type { Side } from '../lab/lab.ts'
 import { answersOf, castAdvice } from './describe.ts'
-import { errorAt, NAMES, sourceOf, type TypedColumn, type TypedParameter, type TypedQuery, textOf, variantsOf } from './typed.ts'
+import {
+  errorAt,
+  NAMES,
+  parametersIn,
+  sourceOf,
+  type TypedColumn,
+  type TypedParameter,
+  type TypedQuery,
+  textOf,
+  variantsOf
+} from './typed.ts'
 
 /** What was seen of a query. */
 export interface Observation {
@@ -109,7 +119,7 @@ class TriedQuery {
     const sets = generateParameters(parameters, loaded, this.#schema, this.literals, this.#options.parameterSets, seed)
     for (const [i, variant] of variantsOf(query).entries()) {
       for (const values of i === 0 ? sets : sets.slice(0, 2)) {
-        const given = Object.fromEntries(Object.entries(values).filter(([name]) => variant.has(name) || !isOptional(this.#typed, name)))
+        const given = parametersIn(query, values, variant)
         for (const handle of handles) this.#see(handle.dialect, await this.#try(handle, given), this.observation.nulls)
       }
     }
@@ -224,10 +234,6 @@ const EXTREMES: Readonly<Partial<Record<TypeWord, readonly DataValue[]>>> = {
 
 function fingerprint(value: Row[] | number): string {
   return JSON.stringify(value, (_, cell) => (typeof cell === 'bigint' ? String(cell) : cell))
-}
-
-function isOptional({ parameters }: TypedQuery, name: string): boolean {
-  return parameters.some(({ parameter }) => parameter.name === name && parameter.isOptional)
 }
 
 function isUndecodable(error: unknown): error is DatabaseError {

@@ -5,7 +5,7 @@ import { SourceError } from '../../files/source.ts'
 import type { TypeWord } from '../../files/types.ts'
 import type { QuerySource, QueryText } from '../../sql.ts'
 import type { ParameterPlan } from '../data/parameters.ts'
-import type { DescribedColumn } from '../lab/description.ts'
+import type { DescribedColumn, Description } from '../lab/description.ts'
 
 export interface TypedParameter extends ParameterPlan {
   readonly parameter: QueryParameter
@@ -41,6 +41,22 @@ export function variantsOf({ parameters }: ModuleQuery): Variant[] {
   const optional = parameters.filter(({ isOptional }) => isOptional).map(({ name }) => name)
   const variants = Array.from({ length: 2 ** optional.length }, (_, bits) => new Set(optional.filter((_, i) => bits & (1 << i))))
   return variants.reverse()
+}
+
+/** The parameters that belong to a variant: without those whose optional lines it lacks. */
+export function parametersIn<T>({ parameters }: ModuleQuery, values: Readonly<Record<string, T>>, variant: Variant): Record<string, T> {
+  const left = new Set(parameters.filter(({ name, isOptional }) => isOptional && !variant.has(name)).map(({ name }) => name))
+  return Object.fromEntries(Object.entries(values).filter(([name]) => !left.has(name)))
+}
+
+/** A column as each database describes it. */
+export function describedColumn(descriptions: Iterable<readonly [Dialect, Description]>, name: string): TypedColumn['described'] {
+  const described: { [D in Dialect]?: DescribedColumn } = {}
+  for (const [dialect, { columns }] of descriptions) {
+    const column = columns.find(column => column.name === name)
+    if (column !== undefined) described[dialect] = column
+  }
+  return described
 }
 
 /** The text of a variant. */

@@ -1,5 +1,5 @@
 /** What SQLite says about a statement: the columns of tables among its columns, and their declared types. */
-import { createRequire } from 'node:module'
+import { loadPackage } from '../../drivers/sqlite/load.ts'
 import type { Handle } from '../../handle.ts'
 import { statementOf } from '../../statement.ts'
 import { DescribeError, type Describer } from './description.ts'
@@ -12,32 +12,17 @@ interface NativeColumn {
   readonly column: string | null
 }
 
-/** What is used of better-sqlite3 and of node:sqlite. */
+/** What is used of the package that SQLite runs on. */
 interface Native {
-  exec(sql: string): unknown
-  prepare(sql: string): { columns(): NativeColumn[]; readonly reader?: boolean; readonly readonly?: boolean }
+  exec(sql: string): void
+  prepare(sql: string): { columns(): NativeColumn[]; readonly reader: boolean; readonly readonly: boolean }
   close(): unknown
-}
-
-/** Opens a database in memory with the driver that is there. */
-function openNative(): Native {
-  const require = createRequire(import.meta.url)
-  try {
-    const BetterSqlite = require('better-sqlite3') as new (location: string) => Native
-    return new BetterSqlite(':memory:')
-  } catch (error) {
-    try {
-      const { DatabaseSync } = require('node:sqlite') as { DatabaseSync: new (location: string) => Native }
-      return new DatabaseSync(':memory:')
-    } catch {
-      throw error
-    }
-  }
 }
 
 /** Makes a describer that knows the tables of a database as they are now. */
 export async function openSqliteDescriber(db: Handle): Promise<Describer> {
-  const native = openNative()
+  const Sqlite = await loadPackage(undefined)
+  const native = new Sqlite(':memory:', { timeout: 0 }) as unknown as Native
   const schema = await db.all<{ sql: string }>(
     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
   )
@@ -74,8 +59,8 @@ export async function openSqliteDescriber(db: Handle): Promise<Describer> {
       let writes = false
       try {
         const prepared = native.prepare(statement.text)
-        writes = prepared.readonly === undefined ? !/^\s*(?:select|values)\b/i.test(text) : !prepared.readonly
-        if (prepared.reader !== false) columns = prepared.columns()
+        writes = !prepared.readonly
+        if (prepared.reader) columns = prepared.columns()
       } catch (error) {
         const { message, code } = error as { message: string; code?: string }
         throw new DescribeError(message, code, undefined)

@@ -6,7 +6,8 @@ import { type DatabaseConfig, readSettings, type Settings } from '../../config.t
 import { createDatabase } from '../../database.ts'
 import { DatabaseError } from '../../errors.ts'
 import type { Migration } from '../../migrations.ts'
-import { readFolder, toMigration, UsageError } from '../folder.ts'
+import { UsageError } from '../arguments.ts'
+import { readFolder, toMigration } from '../folder.ts'
 import { findStatus, type ModuleStatus } from './status.ts'
 
 export interface MigrateOptions {
