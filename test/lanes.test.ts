@@ -206,7 +206,7 @@ describe('Which statements share a connection', () => {
       return pace.isFast
     }
     assert.ok(run())
-    pace.isStuck(200)
+    pace.wasStuck(200)
     assert.ok(!run())
   })
 

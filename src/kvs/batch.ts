@@ -1,7 +1,8 @@
 /**
  * From calls to statements. The calls of one turn of the event loop travel together, and while they are on their way
- * the next gather; a call that is alone does not wait for the end of its turn (turns.ts). One step takes the keys that are not busy, up to a size; loads what depends on old values, applies
- * the calls, and stores each key by the simplest statement that does it:
+ * the next gather; a call that is alone does not wait for the end of its turn (turns.ts). One step takes the keys that
+ * are not busy, up to a size; loads what depends on old values, applies the calls, and stores each key by the simplest
+ * statement that does it:
  *
  * | the calls on a key                          | Postgres                        | SQLite                        |
  * |---------------------------------------------|---------------------------------|-------------------------------|

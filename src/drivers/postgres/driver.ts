@@ -259,13 +259,9 @@ const PURE = new Set(
   ).split(' ')
 )
 
-/** Words of SELECT … FOR SHARE, which locks rows; FOR UPDATE has a word of writes. */
-const LOCKING = new Set(['SHARE'])
-
 /**
- * What a statement may do, as far as its words tell: only read; read, and lock rows or call
- * functions, which may write; write and
- * return rows; or return none, or none that the caller has named.
+ * What a statement may do, as far as its words tell: only read; read, and lock rows or call functions, which may write;
+ * write and return rows; or return none, or none that the caller has named.
  */
 type Effect = 'reads' | 'calls' | 'writes' | 'returns nothing'
 
@@ -281,7 +277,8 @@ function effectOf(text: string): Effect {
     if (word === 'RETURNING' || (isQuery && CHANGING.has(word))) return 'writes'
     // SELECT … INTO makes a table.
     if (isQuery && word === 'INTO') return 'returns nothing'
-    if (isQuery && (LOCKING.has(word) || (text[start] === '(' && before !== '' && !PURE.has(before)))) effect = 'calls'
+    // FOR SHARE locks rows; FOR UPDATE has a word of writes.
+    if (isQuery && (word === 'SHARE' || (text[start] === '(' && before !== '' && !PURE.has(before)))) effect = 'calls'
     before = kind === 'name' ? text.slice(start, end) : word
   }
   return effect

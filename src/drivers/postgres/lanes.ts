@@ -71,7 +71,7 @@ export class Pace implements Timing {
   }
 
   /** Called while it keeps others waiting, for so many ms since the last time. */
-  isStuck(duration: number): void {
+  wasStuck(duration: number): void {
     this.#stuck += duration
     if (this.#stuck < MAX_STUCK) return
     this.#stuck = 0
@@ -193,7 +193,7 @@ export class Lanes {
     // An answer may be there, if it was this process that was busy: then it is read before this runs.
     setImmediate(() => {
       if (lane.connection?.oldest !== oldest) return
-      oldest.request.timing?.isStuck(LOOK_EVERY)
+      oldest.request.timing?.wasStuck(LOOK_EVERY)
       this.#close(lane)
     })
   }

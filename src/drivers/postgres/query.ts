@@ -40,7 +40,7 @@ export interface Timing {
    */
   ran(duration: number, wasBehind: boolean): void
   /** Called while it keeps others waiting, for so many ms since the last time. */
-  isStuck(duration: number): void
+  wasStuck(duration: number): void
 }
 
 /** A statement. */
@@ -68,8 +68,6 @@ export type OnResults = (error: Error | null, results: readonly Result[]) => voi
 
 /** A request on its way. */
 export interface SentQuery {
-  /** Number of statements that are answered. */
-  readonly answered: number
   /** The statement whose answer is read; undefined for a script. */
   readonly part: Part | undefined
   /** The statement that has failed, once one has. */
@@ -113,10 +111,6 @@ function makeClass(): QueryConstructor {
       this.text = request.script ?? request.parts[0]?.text ?? ''
       this.callback = callback
       this.#request = request
-    }
-
-    get answered(): number {
-      return this.#results.length
     }
 
     get part(): Part | undefined {
