@@ -1,22 +1,7 @@
 /** The floor on `node:sqlite`: as raw.ts on better-sqlite3, with every statement prepared by hand. */
 import type { Contestant, Target } from '../contestant.ts'
 import type { Document, Mark } from '../data.ts'
-import { openNodeSqlite } from './sqlite.ts'
-
-interface ValueRow {
-  value: string
-}
-
-interface UserRow {
-  created_on: string
-}
-
-interface EventRow {
-  is_read: number
-  created_on: string
-  seen_on: string | null
-  payload: string
-}
+import { decodeEvent, decodeUser, type EventRow, openNodeSqlite, type UserRow, type ValueRow } from './sqlite.ts'
 
 export async function open({ location }: Target): Promise<Contestant> {
   const db = openNodeSqlite(location)
@@ -62,20 +47,13 @@ export async function open({ location }: Target): Promise<Contestant> {
         update.run(JSON.stringify(document), new Date().toISOString(), key)
       }),
     getPath: (key, index) => (findPath.get(`$.items[${index}].name`, key) as ValueRow | undefined)?.value,
-    usersByFirstName: name => (usersByFirstName.all(name) as UserRow[]).map(row => ({ ...row, created_on: new Date(row.created_on) })),
+    usersByFirstName: name => (usersByFirstName.all(name) as UserRow[]).map(decodeUser),
     userById(id) {
       const row = userById.get(id) as UserRow | undefined
-      return row && { ...row, created_on: new Date(row.created_on) }
+      return row && decodeUser(row)
     },
     plainRows: () => items.all(),
-    typedRows: () =>
-      (events.all() as EventRow[]).map(row => ({
-        ...row,
-        is_read: row.is_read === 1,
-        created_on: new Date(row.created_on),
-        seen_on: row.seen_on === null ? null : new Date(row.seen_on),
-        payload: JSON.parse(row.payload)
-      })),
+    typedRows: () => (events.all() as EventRow[]).map(decodeEvent),
     putPair: insertMarks,
     insertMarks,
     batchMarks: insertMarks,

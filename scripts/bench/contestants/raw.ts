@@ -3,25 +3,10 @@ import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { CONNECTIONS, type Contestant, type Target } from '../contestant.ts'
 import type { Document, Mark } from '../data.ts'
-import { openSqlite } from './sqlite.ts'
+import { decodeEvent, decodeUser, type EventRow, openSqlite, type UserRow, type ValueRow } from './sqlite.ts'
 
 export async function open(target: Target): Promise<Contestant> {
   return target.dialect === 'sqlite' ? sqlite(target.location) : postgres(target.location)
-}
-
-interface ValueRow {
-  value: string
-}
-
-interface UserRow {
-  created_on: string
-}
-
-interface EventRow {
-  is_read: number
-  created_on: string
-  seen_on: string | null
-  payload: string
 }
 
 function sqlite(location: string): Contestant {
@@ -54,20 +39,13 @@ function sqlite(location: string): Contestant {
     setValue: (key, value) => put.run(key, JSON.stringify(value), new Date().toISOString()),
     setPath: (key, name, value) => setPath.immediate(key, name, value),
     getPath: (key, index) => findPath.get(`$.items[${index}].name`, key)?.value,
-    usersByFirstName: name => usersByFirstName.all(name).map(row => ({ ...row, created_on: new Date(row.created_on) })),
+    usersByFirstName: name => usersByFirstName.all(name).map(decodeUser),
     userById(id) {
       const row = userById.get(id)
-      return row && { ...row, created_on: new Date(row.created_on) }
+      return row && decodeUser(row)
     },
     plainRows: () => items.all(),
-    typedRows: () =>
-      events.all().map(row => ({
-        ...row,
-        is_read: row.is_read === 1,
-        created_on: new Date(row.created_on),
-        seen_on: row.seen_on === null ? null : new Date(row.seen_on),
-        payload: JSON.parse(row.payload)
-      })),
+    typedRows: () => events.all().map(decodeEvent),
     insertMarks: rows => insertMarks.immediate(rows),
     batchMarks: rows => insertMarks.immediate(rows),
     putPair: pair => insertMarks.immediate(pair),

@@ -27,3 +27,34 @@ export function openNodeSqlite(location: string): NodeSqlite {
   }
   return new DatabaseSync(location)
 }
+
+// Rows as a bare driver returns them, and their decoding by hand -----------------------------------------------------
+
+export interface ValueRow {
+  value: string
+}
+
+export interface UserRow {
+  created_on: string
+}
+
+export interface EventRow {
+  is_read: number
+  created_on: string
+  seen_on: string | null
+  payload: string
+}
+
+export function decodeUser(row: UserRow) {
+  return { ...row, created_on: new Date(row.created_on) }
+}
+
+export function decodeEvent(row: EventRow) {
+  return {
+    ...row,
+    is_read: row.is_read === 1,
+    created_on: new Date(row.created_on),
+    seen_on: row.seen_on === null ? null : new Date(row.seen_on),
+    payload: JSON.parse(row.payload)
+  }
+}
