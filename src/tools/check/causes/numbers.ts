@@ -197,7 +197,7 @@ export const NUMBERS: readonly Rule[] = [
   },
   {
     name: 'untyped-parameter',
-    title: 'A parameter without a type is a string or an error on Postgres; on SQLite it is what was bound.',
+    title: 'Postgres takes a parameter without a type as a string, or refuses it; SQLite keeps the type of the bound value.',
     mend: 'Declare it, -- @param tag integer, or cast it: CAST(:tag AS INTEGER).',
     *find(evidence) {
       const isTyped = (parameter: Expression) =>
