@@ -113,6 +113,29 @@ onEachDatabase('Generated rows', database => {
     })
   })
 
+  test('give parameters that many rows refer to, and texts in the other case', async () => {
+    const { schema, sides, generator } = await open()
+    const rowsOf = await generator('one')
+    const plan = { isList: false, isCount: false, isNullable: false }
+    const plans = [
+      { ...plan, name: 'id', type: 'integer' as const },
+      { ...plan, name: 'name', type: 'text' as const }
+    ]
+    let swapped = 0
+    for (let i = 0; i < 10; i++) {
+      await withRows(sides, schema, rowsOf, mixed, async ({ rows, fresh }) => {
+        const sets = generateParameters(plans, { rows, fresh }, schema, NO_LITERALS, 10, `seed ${i}`)
+        const people = rows.get('people') ?? []
+        assert.ok(sets.some(({ id }) => id === people[0]?.id))
+        const names = people.map(({ name }) => String(name))
+        const lower = new Set(names.map(name => name.toLowerCase()))
+        if (sets.some(({ name }) => !names.includes(String(name)) && lower.has(String(name).toLowerCase()))) swapped++
+      })
+    }
+    // Every other set gives the name, not the id, in another way than its row has it.
+    assert.ok(swapped >= 4, `${swapped}`)
+  })
+
   test('leave the next generated id behind those that were given', async () => {
     const id = database.dialect === 'sqlite' ? 'INTEGER PRIMARY KEY AUTOINCREMENT' : 'BIGSERIAL PRIMARY KEY'
     const { schema, sides, generator } = await open(`CREATE TABLE items (id ${id}, body TEXT)`)

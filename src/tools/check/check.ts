@@ -50,6 +50,12 @@ const CHUNK = 25
 /** How many more sets of rows a query gets that has given no row. */
 const MORE = 12
 
+/** How many more sets with ties a query gets whose answer may depend on the order in which rows are read. */
+const TIED = 6
+
+/** What picks rows, or numbers them, by the order in which they come. */
+const PICKING = ['limit', 'offset', 'fetch', 'over', 'group_concat', 'string_agg', 'array_agg', 'json_group_array', 'json_agg']
+
 /** Checks queries, and returns the results in their order. */
 export async function checkSubjects(
   subjects: readonly Subject[],
@@ -100,7 +106,7 @@ async function checkChunk(
   const progress = subjects.map(
     (subject): Progress => ({
       subject,
-      parameters: new ParameterGenerator(subject.parameters, schema, subject.literals, `${seed} ${subject.query.name}`),
+      parameters: new ParameterGenerator(subject.parameters, namedBy(subject, schema), subject.literals, `${seed} ${subject.query.name}`),
       runs: 0,
       hasRows: false,
       found: undefined,
@@ -132,6 +138,11 @@ async function checkChunk(
   }
   const open = () => progress.filter(({ subject }) => !results.has(subject))
   for (const plan of planRuns(schema, mixed, seed)) await runSet(plan, open())
+  for (let i = 1; i <= TIED; i++) {
+    const picking = open().filter(({ subject }) => picksRows(subject))
+    if (picking.length === 0) break
+    await runSet({ name: `tied ${i}`, size: i % 2 === 0 ? 24 : 8, nulls: 0.2, without: undefined, ties: i % 3 === 0 ? 0.2 : 0.7 }, picking)
+  }
   for (let i = 1; i <= MORE; i++) {
     const vacuous = open().filter(({ hasRows }) => !hasRows)
     if (vacuous.length === 0) break
@@ -139,6 +150,17 @@ async function checkChunk(
   }
   const emptyTables = whyEmpty(schema, filled, refusals)
   return progress.map(one => results.get(one.subject) ?? resultWithoutDifference(one, emptyTables))
+}
+
+/** The tables that a query names, whose rows its parameters are about; all of them where it names none. */
+function namedBy({ words }: Subject, { tables, ...rest }: Schema): Schema {
+  const named = tables.filter(({ name }) => words.has(name.toLowerCase()))
+  return { ...rest, tables: named.length > 0 ? named : tables }
+}
+
+/** True for a window, a LIMIT, a list of values, and UPDATE … FROM, which takes one of several rows. */
+function picksRows({ words }: Subject): boolean {
+  return PICKING.some(word => words.has(word)) || (words.has('update') && words.has('from'))
 }
 
 /** Why tables never had a row: what their own rows were refused with, or those of a table that they refer to. */

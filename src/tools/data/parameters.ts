@@ -68,15 +68,20 @@ export class ParameterGenerator {
     // Values of one row belong together: WHERE id = :id AND author = :author; INSERT.
     const ofFresh = rowParameters(this.#plans, fresh, this.#schema, this.#random)
     const ofRows = rowParameters(this.#plans, rows, this.#schema, this.#random)
+    // Many rows refer to the first one of a table.
+    const first = new Map([...rows].map(([table, own]) => [table, own.slice(0, 1)]))
+    const ofFirst = rowParameters(this.#plans, first, this.#schema, this.#random)
     return Array.from({ length: count }, (_, i) => {
       const dealt = Object.fromEntries(this.#plans.map(plan => [plan.name, this.#deal(plan, known.get(plan.name) ?? [])]))
-      const rowsOfSet = i === 2 ? [] : i % 3 === 0 ? ofFresh : ofRows
+      const rowsOfSet = i === 1 ? ofFirst : i === 2 ? [] : i % 3 === 0 ? ofFresh : ofRows
       if (rowsOfSet.length === 0) return dealt
       const set: Record<string, DataValue> = { ...dealt, ...this.#random.pick(rowsOfSet) }
       if (i < 3) return set
       // One that leaves the row shows what the others hide.
       const plan = this.#plans[this.#turn++ % this.#plans.length] as ParameterPlan
-      set[plan.name] = plan.isList || plan.isArray === true ? (dealt[plan.name] ?? null) : (this.#strays.get(plan.name)?.deal() ?? null)
+      const other = i === 4 ? this.#inOtherCase(known.get(plan.name) ?? []) : undefined
+      const stray = plan.isList || plan.isArray === true ? dealt[plan.name] : (other ?? this.#strays.get(plan.name)?.deal())
+      set[plan.name] = stray ?? null
       return set
     })
   }
@@ -90,6 +95,13 @@ export class ParameterGenerator {
     return Array.from({ length }, one).filter(value => value !== null)
   }
 
+  /** A text of the rows in the other case, beyond ASCII where there is one: the databases' lower() differ there. */
+  #inOtherCase(known: readonly DataValue[]): DataValue | undefined {
+    const texts = known.filter(value => typeof value === 'string').filter(text => otherCase(text) !== text)
+    const beyond = texts.filter(text => /[^\0-\x7f]/.test(text))
+    return texts.length === 0 ? undefined : otherCase(this.#random.pick(beyond.length > 0 ? beyond : texts))
+  }
+
   #valuesOf(plan: ParameterPlan, rows: DataRows): DataValue[] {
     if (plan.isCount) return []
     const columns = columnsAlike(plan, this.#schema)
@@ -97,6 +109,11 @@ export class ParameterGenerator {
       .flatMap(({ table, column }) => (rows.get(table) ?? []).map(row => row[column.name] ?? null))
       .filter(value => value !== null)
   }
+}
+
+function otherCase(text: string): string {
+  const lower = text.toLowerCase()
+  return lower === text ? text.toUpperCase() : lower
 }
 
 const COUNTS = [0, 1, 2, 5, 1000]
