@@ -33,7 +33,9 @@ function runSuite(version: string, sqlite: string, words: readonly string[]): Pr
   return inDirectory(directory => {
     copyProject(directory)
     cpSync(join(root, 'node_modules'), join(directory, 'node_modules'), { recursive: true, verbatimSymlinks: true })
-    cpSync(join(root, 'test', 'workerd', 'node_modules'), join(directory, 'test', 'workerd', 'node_modules'), { recursive: true })
+    for (const folder of ['workerd', 'integrations']) {
+      cpSync(join(root, 'test', folder, 'node_modules'), join(directory, 'test', folder, 'node_modules'), { recursive: true })
+    }
     if (version !== '20') {
       const target = join(directory, 'node_modules', 'better-sqlite3')
       rmSync(target, { recursive: true })
