@@ -273,6 +273,28 @@ describe('Reads that share a connection', () => {
     })
   )
 
+  test('leave it also when they follow each other', { timeout: 60_000 }, async () => {
+    const db = open({ maxConnections: 1 })
+    await makeFast(db)
+    let isWritten = false
+    const writes = Array.from({ length: 3 }, () => db.run('UPDATE items SET id = id'))
+    const all = Promise.all(writes).then(() => (isWritten = true))
+    while (!isWritten) await db.one(BACKEND)
+    await all
+  })
+
+  test('keep it for a while where those that wait have others', { timeout: 60_000 }, async () => {
+    const db = open({ maxConnections: 10 })
+    await makeFast(db)
+    await lock(other, 'gates')
+    const { pid } = await db.one<{ pid: number }>(BACKEND)
+    // Nine take all other connections, and two wait for one.
+    const slow = Array.from({ length: 11 }, () => db.all(GATE))
+    for (let i = 0; i < 5; i++) assert.equal((await db.one<{ pid: number }>(BACKEND)).pid, pid)
+    await other.query('COMMIT')
+    await Promise.all(slow)
+  })
+
   test('are waited for by close()', async () => {
     const db = open()
     await makeFast(db)

@@ -40,8 +40,12 @@ const FORGIVEN = 0.05
 const FIRST_BAR = 10_000
 const MAX_BAR = 600_000
 
-/** How long a connection stays shared while others wait for one, in ms. */
+/**
+ * How long a connection stays shared while others wait for one, in ms; and for each connection that is not shared, as
+ * one of those may come back sooner.
+ */
 const SLICE = 5
+const SLICE_FOR_EACH = 50
 
 /** How fast a statement was lately. */
 export class Pace implements Timing {
@@ -93,6 +97,8 @@ interface Lane {
   /** Number of calls that are not answered, and how long they are expected to take, in ms. */
   calls: number
   load: number
+  /** True if it ends with this turn. */
+  isEnding: boolean
 }
 
 export class Lanes {
@@ -120,7 +126,19 @@ export class Lanes {
       return await work(lane.connection ?? (await this.#whenOpen(lane)))
     } finally {
       lane.load -= expected
-      if (--lane.calls === 0) this.#end(lane)
+      if (--lane.calls === 0) this.#endSoon(lane)
+    }
+  }
+
+  /** Ends a lane at the end of this turn of the event loop, unless a caller that was answered makes another call. */
+  #endSoon(lane: Lane): void {
+    if (!this.#open.includes(lane)) this.#end(lane)
+    else if (!lane.isEnding) {
+      lane.isEnding = true
+      setImmediate(() => {
+        lane.isEnding = false
+        if (lane.calls === 0) this.#end(lane)
+      })
     }
   }
 
@@ -143,12 +161,13 @@ export class Lanes {
   }
 
   #mayGoOn({ connection, since }: Lane): boolean {
-    return connection === undefined || this.#pool.mayKeep(connection, since + SLICE)
+    const slice = SLICE + SLICE_FOR_EACH * Math.max(0, this.#pool.size - this.#lanes.size)
+    return connection === undefined || this.#pool.mayKeep(connection, since + slice)
   }
 
   #begin(): Lane {
-    const opening = this.#pool.acquire()
-    const lane: Lane = { opening, connection: undefined, since: 0, calls: 0, load: 0 }
+    const opening = this.#pool.acquire(true)
+    const lane: Lane = { opening, connection: undefined, since: 0, calls: 0, load: 0, isEnding: false }
     this.#lanes.add(lane)
     this.#open.push(lane)
     const open = (connection: Connection) => {
@@ -169,7 +188,7 @@ export class Lanes {
 
   #end(lane: Lane): void {
     this.#close(lane)
-    this.#lanes.delete(lane)
+    if (!this.#lanes.delete(lane)) return
     const { connection } = lane
     if (connection === undefined) return
     connection.isShared = false

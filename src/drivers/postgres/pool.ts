@@ -38,6 +38,9 @@ export class Pool {
   /** The last one that came back is handed out first, so that a busy hour's surplus ages and is closed. */
   readonly #idle: Idle[] = []
   readonly #waiting: Waiter[] = []
+  /** Those whose connection many calls will share; every other connection that comes back is theirs. */
+  readonly #waitingToShare: Waiter[] = []
+  #lastWasToShare = false
   /** How many are open or opening; those that are lent and those that idle. */
   #size = 0
   #lent = 0
@@ -58,13 +61,14 @@ export class Pool {
   /**
    * Lends a connection, at once where one is idle. It must come back through `release`.
    *
+   * @param isToShare true if many calls will share it, and wait for it together
    * @throws DatabaseError `connection_failure` when the server cannot be reached, or when no connection
    *   became free within `timeouts.acquire`
    */
-  acquire(): Connection | Promise<Connection> {
+  acquire(isToShare = false): Connection | Promise<Connection> {
     if (this.#isClosed) throw closedError()
     this.#lent++
-    const taken = this.#takeIdle() ?? this.#openOrWait()
+    const taken = this.#takeIdle(isToShare) ?? this.#openOrWait(isToShare)
     return taken instanceof Promise ? this.#whenTaken(taken) : taken
   }
 
@@ -78,7 +82,7 @@ export class Pool {
   }
 
   /** The connection that came back last, at once; or as a promise when it has to be looked at first. */
-  #takeIdle(): Connection | Promise<Connection> | undefined {
+  #takeIdle(isToShare: boolean): Connection | Promise<Connection> | undefined {
     while (true) {
       const idle = this.#idle.pop()
       if (idle === undefined) return undefined
@@ -88,27 +92,28 @@ export class Pool {
         continue
       }
       connection.ref()
-      return isTrusted(idle) ? connection : this.#takeChecked(connection)
+      return isTrusted(idle) ? connection : this.#takeChecked(connection, isToShare)
     }
   }
 
-  async #takeChecked(connection: Connection): Promise<Connection> {
+  async #takeChecked(connection: Connection, isToShare: boolean): Promise<Connection> {
     if (await connection.isAlive()) return connection
     this.#discard(connection)
     // What killed one killed the others of its age; looking at each in turn would take too long.
     for (const idle of this.#idle) if (!isTrusted(idle)) idle.connection.destroy()
-    return (await this.#takeIdle()) ?? this.#openOrWait()
+    return (await this.#takeIdle(isToShare)) ?? this.#openOrWait(isToShare)
   }
 
-  #openOrWait(): Promise<Connection> {
+  #openOrWait(isToShare: boolean): Promise<Connection> {
     if (this.#size < this.#settings.maxConnections) return this.#openOne()
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { resolve, reject, timer: undefined }
-      this.#waiting.push(waiter)
+      const queue = isToShare ? this.#waitingToShare : this.#waiting
+      queue.push(waiter)
       const limit = this.#settings.timeouts.acquire
       if (limit === 0) return
       waiter.timer = setTimeout(() => {
-        this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
+        queue.splice(queue.indexOf(waiter), 1)
         const { maxConnections } = this.#settings
         reject(
           new DatabaseError(
@@ -137,10 +142,15 @@ export class Pool {
     }
   }
 
+  /** Number of connections that are open or opening. */
+  get size(): number {
+    return this.#size
+  }
+
   /** True if a lent connection may be used for further calls: it would be taken back, and until then nobody else waits. */
   mayKeep(connection: Connection, until: number): boolean {
     if (!this.#isUsable(connection)) return false
-    return this.#waiting.length === 0 || performance.now() < until
+    return (this.#waiting.length === 0 && this.#waitingToShare.length === 0) || performance.now() < until
   }
 
   #isUsable(connection: Connection): boolean {
@@ -157,7 +167,7 @@ export class Pool {
       return
     }
     this.#returned()
-    const waiter = this.#waiting.shift()
+    const waiter = this.#nextWaiter()
     if (waiter !== undefined) {
       clearTimeout(waiter.timer)
       waiter.resolve(connection)
@@ -197,6 +207,13 @@ export class Pool {
     for (const other of others) other.giveUp(silenceError())
   }
 
+  #nextWaiter(): Waiter | undefined {
+    const [first, second] = this.#lastWasToShare ? [this.#waiting, this.#waitingToShare] : [this.#waitingToShare, this.#waiting]
+    const queue = first.length > 0 ? first : second
+    this.#lastWasToShare = queue === this.#waitingToShare
+    return queue.shift()
+  }
+
   #returned(): void {
     this.#lent--
     if (this.#lent === 0) this.#onReturn?.()
@@ -205,7 +222,7 @@ export class Pool {
   /** Opens a connection for the oldest waiter, unless `maxConnections` are open. */
   #serveNext(): void {
     if (this.#size >= this.#settings.maxConnections) return
-    const waiter = this.#waiting.shift()
+    const waiter = this.#nextWaiter()
     if (waiter === undefined) return
     clearTimeout(waiter.timer)
     this.#openOne().then(waiter.resolve, waiter.reject)
