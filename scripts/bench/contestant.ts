@@ -28,6 +28,8 @@ export interface Contestant {
   plainRows?(): unknown
   /** Returns all columns of all rows of `events`, with booleans, Dates, parsed JSON and exact integers. */
   typedRows?(): unknown
+  /** Returns the id of a row of `paused`, a view that takes as long as the row says, by one of two statements. */
+  pausedRow?(id: number, isOther: boolean): Promise<number>
   /** Inserts the rows into `marks` one by one, in one transaction. */
   insertMarks?(rows: readonly Mark[]): unknown
   /** The same in the contestant's own way to send statements together. */

@@ -3,6 +3,7 @@ import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import type { Dialect, Target } from './contestant.ts'
 import { openNodeSqlite } from './contestants/sqlite.ts'
+import { PAUSES, SLOW_ROW } from './slow-reads.ts'
 
 // Documents -----------------------------------------------------------------------------------------------------
 
@@ -241,6 +242,11 @@ async function seedPostgres(location: string): Promise<void> {
   for (const [table, rows] of Object.entries(allRows())) {
     await client.query(`INSERT INTO ${table} SELECT * FROM json_populate_recordset(NULL::${table}, $1)`, [JSON.stringify(rows)])
   }
+  await client.query(
+    `CREATE TABLE pauses (id INTEGER NOT NULL PRIMARY KEY, seconds DOUBLE PRECISION NOT NULL);
+     INSERT INTO pauses SELECT id, CASE id WHEN ${SLOW_ROW} THEN 0.2 ELSE 0 END FROM generate_series(0, ${PAUSES - 1}) AS id;
+     CREATE VIEW paused AS SELECT id, pg_sleep(seconds)::TEXT AS slept FROM pauses`
+  )
   await client.query('VACUUM ANALYZE')
   await client.end()
 }

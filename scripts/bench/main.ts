@@ -24,10 +24,11 @@ import { startPostgres } from '../../src/tools/servers/postgres.ts'
 import { chartOf } from './chart.ts'
 import { CONTESTANTS, type ContestantName, type Dialect, floorOf, isOnNodeSqlite } from './contestant.ts'
 import { measureDelays } from './delays.ts'
+import type { HotResult, HotTask } from './hot.ts'
 import { nodeWithSqlite } from './node24.ts'
 import { Worker } from './process.ts'
 import {
-  atSizeTable,
+  atSizeReport,
   type BenchResult,
   END_MARK,
   names,
@@ -39,6 +40,7 @@ import {
 } from './report.ts'
 import type { SizeResult, SizeTask } from './size.ts'
 import { sizeChartOf } from './size-chart.ts'
+import { measureSlowReads } from './slow-reads.ts'
 import { median, ratio, rounded, spread } from './statistics.ts'
 import type { Workload } from './workloads.ts'
 
@@ -49,8 +51,9 @@ const HELP = `npm run bench -- [options]
   --quick           fewer and shorter rounds: under 2 minutes
   --rounds N        how many rounds (default 9; with --quick 3)
   --only WORD       only the workload of that name, or all workloads and parts that have it in their names:
-                    "sqlite get 1", "postgres", "start", "size", "delay", "memory"
-  --size            only the key-value store with up to 10 million keys: under 15 minutes
+                    "sqlite get 1", "postgres", "start", "size", "delay", "slow", "memory"
+  --size            only the key-value store with up to 10 million keys, and with one that all
+                    callers change: under 15 minutes
   --memory          the memory part too: 10 minutes, or --minutes N
   --json FILE       writes the result into a file
   --write           writes docs/performance.json, .md and .svg, and the README's figures; not with --quick or --only;
@@ -257,7 +260,7 @@ async function measure(options: Options, file: string, temporary: string, url: s
   const { only } = options
   const isExact = WORKLOADS.some(({ id }) => id === only)
   const isWanted = (name: string) => only === undefined || (isExact ? name === only : name.includes(only))
-  if (only !== undefined && ![...WORKLOADS.map(({ id }) => id), 'start', 'size', 'delay', 'memory'].some(isWanted)) {
+  if (only !== undefined && ![...WORKLOADS.map(({ id }) => id), 'start', 'size', 'delay', 'slow', 'memory'].some(isWanted)) {
     throw new Error(`No workload or part has "${only}" in its name. The workloads: ${WORKLOADS.map(({ id }) => id).join(', ')}.`)
   }
   const say = (text: string) => process.stderr.write(`${((performance.now() - begin) / 1000).toFixed(0).padStart(4)} s  ${text}\n`)
@@ -297,6 +300,14 @@ async function measure(options: Options, file: string, temporary: string, url: s
     )
   }
 
+  let slowReads: BenchResult['slowReads']
+  if (isWanted('slow')) {
+    say('slow reads')
+    slowReads = await withWorkers(['raw', 'duolect', 'postgres.js'], 'postgres', file, placeOf('postgres', 'slow'), workers =>
+      measureSlowReads(workers, options.isQuick ? 1 : 5, options.isQuick ? 1000 : 3000)
+    )
+  }
+
   const { minutes } = options
   let memory: BenchResult['memory']
   if (minutes !== undefined) {
@@ -320,6 +331,7 @@ async function measure(options: Options, file: string, temporary: string, url: s
     bundles,
     installs,
     delays,
+    ...(slowReads && { slowReads }),
     ...(memory && { memory })
   }
 }
@@ -352,6 +364,31 @@ async function measureSizes(options: Options, file: string, temporary: string, u
     }
   }
   return results
+}
+
+/** One key that all callers change, without and with a reader of an old snapshot, each case in a new table. */
+async function measureHotKey(options: Options, file: string, temporary: string, url: string): Promise<HotResult[]> {
+  const results: HotResult[] = []
+  for (const dialect of ['sqlite', 'postgres'] as const) {
+    for (const hasReader of [false, true]) {
+      process.stderr.write(`${names[dialect]}, one key${hasReader ? ', an old snapshot' : ''}\n`)
+      const location =
+        dialect === 'sqlite' ? join(mkdtempSync(join(temporary, 'hot-')), 'db.sqlite') : await createDatabaseOn(url, `hot_${hasReader}`)
+      const task: HotTask = { dialect, location, calls: options.isQuick ? 50_000 : 1_000_000, milliseconds: 90_000, hasReader }
+      const worker = new Worker(file, 'duolect', task)
+      try {
+        results.push(await worker.call('hot', task))
+      } finally {
+        worker.kill()
+      }
+    }
+  }
+  return results
+}
+
+async function measureAtSize(...parameters: Parameters<typeof measureSizes>): Promise<NonNullable<BenchResult['atSize']>> {
+  const results = await measureSizes(...parameters)
+  return { date: new Date().toISOString().slice(0, 10), results, hot: await measureHotKey(...parameters) }
 }
 
 /** Makes a database on the server, and returns its URL. */
@@ -389,11 +426,10 @@ async function main(options: Options): Promise<void> {
   try {
     const path = join(root, 'docs', 'performance.json')
     const stored = JSON.parse(readFileSync(path, 'utf8')) as BenchResult
-    const today = new Date().toISOString().slice(0, 10)
     const result = options.isSize
-      ? { ...stored, atSize: { date: today, results: await measureSizes(options, file, temporary, server.url) } }
+      ? { ...stored, atSize: await measureAtSize(options, file, temporary, server.url) }
       : { ...(await measure(options, file, temporary, server.url)), ...(options.write && stored.atSize && { atSize: stored.atSize }) }
-    console.log(`\n${options.isSize ? atSizeTable(result.atSize?.results ?? []) : terminalReport(result)}`)
+    console.log(`\n${options.isSize ? atSizeReport(result) : terminalReport(result)}`)
     const text = `${JSON.stringify(result, undefined, 2)}\n`
     if (options.json !== undefined) writeFileSync(options.json, text)
     if (options.write) {

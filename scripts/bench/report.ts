@@ -1,7 +1,9 @@
 /** From a result to what people read: tables for the terminal and the page, the README's block, the targets. */
 import { type ContestantName, type Dialect, floorOf } from './contestant.ts'
+import type { HotResult } from './hot.ts'
 import type { MemoryResult } from './memory.ts'
 import type { SizeResult } from './size.ts'
+import type { SlowReadResult } from './slow-reads.ts'
 
 // The result ----------------------------------------------------------------------------------------------------
 
@@ -76,9 +78,10 @@ export interface BenchResult {
   readonly bundles: readonly BundleResult[]
   readonly installs: readonly InstallResult[]
   readonly delays: readonly DelayResult[]
+  readonly slowReads?: readonly SlowReadResult[]
   readonly memory?: readonly ({ readonly dialect: Dialect } & MemoryResult)[]
   /** Measured by `--size`, in a run of its own. */
-  readonly atSize?: { readonly date: string; readonly results: readonly SizeResult[] }
+  readonly atSize?: { readonly date: string; readonly results: readonly SizeResult[]; readonly hot: readonly HotResult[] }
 }
 
 export const names: Record<Dialect, string> = { sqlite: 'SQLite', postgres: 'Postgres' }
@@ -152,6 +155,19 @@ function delayGoal(title: string, works: readonly DelayResult['work'][], limit: 
   }
 }
 
+function slowReadGoal(title: string, wantsOwnText: boolean): Goal {
+  return {
+    title,
+    goal: '≤ 1 × raw',
+    find({ slowReads = [] }) {
+      const p99Of = (name: string) =>
+        slowReads.find(({ contestant, hasOwnText }) => contestant === name && hasOwnText === wantsOwnText)?.p99 ?? Number.NaN
+      const toRaw = p99Of('duolect') / p99Of('raw')
+      return Number.isNaN(toRaw) ? undefined : { text: `${times(toRaw)} raw`, isMet: toRaw <= 1 }
+    }
+  }
+}
+
 const GOALS: readonly Goal[] = [
   rateGoal('SQLite kvs.get, one after another', 'sqlite get 1', 0.9, undefined, 'raw'),
   rateGoal('SQLite kvs.set, one after another', 'sqlite set 1', 0.9, undefined, 'raw'),
@@ -182,6 +198,8 @@ const GOALS: readonly Goal[] = [
       return bundle && { text: `${kilobytes(bundle.gzipped)} KB`, isMet: bundle.gzipped <= 16_000 }
     }
   },
+  slowReadGoal('Postgres, fast reads beside slow ones of another text: their 99th percentile', true),
+  slowReadGoal('Postgres, the same beside slow ones of the same text', false),
   delayGoal('Event-loop delay, 64 writers, full durability', ['set', 'path-set'], 40),
   delayGoal('Event-loop delay while another process holds the lock 3 s', ['held-lock'], 50)
 ]
@@ -311,7 +329,7 @@ function memoryTable(memory: NonNullable<BenchResult['memory']>): string {
   return table(['database', 'time', 'calls', 'heap after collection', 'resident', 'file descriptors'], rows)
 }
 
-export function atSizeTable(results: readonly SizeResult[]): string {
+function atSizeTable(results: readonly SizeResult[]): string {
   const rows = results.map(one => [
     names[one.dialect],
     one.keys.toLocaleString('en-US').replaceAll(',', ' '),
@@ -329,6 +347,29 @@ export function atSizeTable(results: readonly SizeResult[]): string {
   )
 }
 
+function slowReadTable(results: readonly SlowReadResult[]): string {
+  const rows = results.map(({ contestant, hasOwnText, readsPerSecond, p50, p99 }) => [
+    hasOwnText ? 'another' : 'the same',
+    contestant,
+    number(readsPerSecond),
+    `${number(p50)} ms`,
+    `${number(p99)} ms`
+  ])
+  return table(['text of the slow reads', '', 'reads/s', 'median of the fast', 'their 99th percentile'], rows, ['left', 'left'])
+}
+
+function hotTable(results: readonly HotResult[]): string {
+  const rows = results.map(({ dialect, hasReader, calls, firstRate, lastRate, tableMegabytes: { before, after }, logMegabytes }) => [
+    names[dialect],
+    hasReader ? 'open' : '–',
+    number(calls),
+    ...[firstRate, lastRate].map(number),
+    `${number(before)} → ${number(after)} MB`,
+    `${number(logMegabytes)} MB`
+  ])
+  return table(['database', 'old snapshot', 'calls', 'first tenth, calls/s', 'last tenth, calls/s', 'table', 'log'], rows, ['left', 'left'])
+}
+
 // What is printed -----------------------------------------------------------------------------------------------
 
 /** The parts of a result as Markdown tables, each with a heading. */
@@ -341,17 +382,25 @@ function sections(result: BenchResult): (readonly [heading: string, content: str
   if (result.starts.length > 0) parts.push(['Cold start', startTable(result.starts)])
   if (result.bundles.length > 0) parts.push(['Sizes', sizeTable(result)])
   if (result.delays.length > 0) parts.push(['Event loop', delayTable(result.delays)])
+  if (result.slowReads !== undefined && result.slowReads.length > 0) parts.push(['Slow reads', slowReadTable(result.slowReads)])
   if (result.memory !== undefined) parts.push(['Memory', memoryTable(result.memory)])
-  if (result.atSize !== undefined) parts.push(['At size', atSizeTable(result.atSize.results)])
+  if (result.atSize !== undefined) parts.push(['At size', atSizeTable(result.atSize.results)], ['Hot key', hotTable(result.atSize.hot)])
   if (targetsOf(result).length > 0) parts.push(['Targets', targetTable(result)])
   return parts
 }
 
 /** For the terminal: the tables, their columns lined up. */
 export function terminalReport(result: BenchResult): string {
-  return sections(result)
-    .map(([heading, content]) => `${heading}\n${linedUp(content)}`)
-    .join('\n\n')
+  return report(sections(result))
+}
+
+/** The same for what `--size` measures. */
+export function atSizeReport(result: BenchResult): string {
+  return report(sections(result).filter(([heading]) => ['At size', 'Hot key'].includes(heading)))
+}
+
+function report(parts: readonly (readonly [heading: string, content: string])[]): string {
+  return parts.map(([heading, content]) => `${heading}\n${linedUp(content)}`).join('\n\n')
 }
 
 function linedUp(markdown: string): string {
@@ -372,10 +421,12 @@ const EXPLANATIONS: Record<string, string> = {
   'Cold start': `From the start of a process to its first row on the terminal: Node itself, loading, opening, a table, an INSERT and a SELECT. Each contestant has its own database, whose tables are there after a first start that is not timed. The number to read is the difference to the bare driver; on \`node:sqlite\` both run in a Node.js that has it. Memory is the resident size at the end. Files are counted in a run of their own. It leaves out what a cold disk cache would add: who loads more files loses more there.`,
   Sizes: `The bundle is what esbuild makes of \`createDatabase\` and \`sql\`, or of the others' equivalents, for both databases, without better-sqlite3 and pg. duolect's core is what a program loads at once: its source without what is imported on first use, which are the two drivers; the next line is all of it, which is what the published file holds. Installed is everything below \`node_modules\` that the package brings, again without the drivers. Of duolect, knex, drizzle and kysely only duolect has a key-value store, and only the others have a query builder.`,
   'Event loop': `How long the event loop could not run, at the longest, on SQLite with full durability: the median of the rounds and the worst of them. The others' calls are synchronous below, so that their promises settle without letting the event loop run; 64 writers that do nothing else keep it for as long as they write. A lock that another process holds is waited for by SQLite itself there, which blocks. The delay of a machine that is busy with other things is in all of these numbers.`,
+  'Slow reads': `64 callers on Postgres read rows by their keys; one read of a hundred takes 200 ms, by another text or by the same. duolect sends reads that were fast over one connection, and leaves it when its oldest read takes long; the others take one of 10 connections for each read (raw) or send several over each (postgres.js). So many slow reads take all but one of the connections most of the time, so that the rates are alike.`,
   Memory: `64 callers with a mix of all calls, without a pause. The heap is measured after a garbage collection; it and the file descriptors have to be where they were. On SQLite two descriptors more are those of the second connection, which is opened when something is first read beside a transaction.`,
   'At size': `The key-value store with so many keys of about 200 bytes each, asked for keys in no order: calls in a second one after another and 64 at a time, entries a second that \`list\` yields in pages, and keys a second that \`clear\` removes by a prefix. Measured by \`npm run bench -- --size\` in a run of its own, each size and each setting in a new process, the file in the system's cache. Memory is the resident size after the reads; what is not the process's own are pages of the file that SQLite has mapped, which the system takes back when it needs them. The default of SQLite's page cache is 2 MB for each connection: \`sqlite.pragmas\` with \`cache_size\` (in KB when negative) and \`mmap_size\` (in bytes) trade memory for rates as the table shows. On Postgres the server's \`shared_buffers\` are 256 MB, and its memory is not counted. What it leaves out: a cold disk.
 
 ![Calls in a second, by the number of keys](performance-size.svg)`,
+  'Hot key': `64 callers set a path of one document of about 200 bytes, without a pause, in a process of their own, in the same run as the sizes. With an old snapshot, another connection keeps a transaction open that has read the key before the first call. The log is what Postgres wrote to its WAL, and how large SQLite's file is in the end. duolect stores one value for all calls of a turn, so that a version of the row stands for up to 64 calls. With an old snapshot Postgres keeps every version, and each look-up goes through all of them; SQLite cannot copy its log back into the file. Autovacuum is off.`,
   Targets: `What duolect is built to reach, against the same run's other contestants. That no update is lost and no first start fails is not a question of speed: the test suite shows it.`
 }
 

@@ -2,8 +2,10 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Contestant, ContestantName, Open, Target } from './contestant.ts'
 import * as data from './data.ts'
+import { type HotTask, measureHot } from './hot.ts'
 import { measureMemory } from './memory.ts'
 import { fill, measureSize, type SizeTask } from './size.ts'
+import { type Reads, readBesideSlow } from './slow-reads.ts'
 import { WORKLOADS, type Workload } from './workloads.ts'
 
 const LOADERS: Record<ContestantName, () => Promise<{ open: Open }>> = {
@@ -124,11 +126,15 @@ const COMMANDS = {
     return { delay, waited }
   },
 
+  slowReads: (milliseconds: number, hasOwnText: boolean): Promise<Reads> => readBesideSlow(contestant, milliseconds, hasOwnText),
+
   memory: (minutes: number) => measureMemory(contestant, minutes),
 
   fill: ({ dialect, location, keys }: SizeTask, from: number) => fill(dialect, location, from, keys),
 
   size: (task: SizeTask) => measureSize(task),
+
+  hot: (task: HotTask) => measureHot(task),
 
   async close(): Promise<void> {
     await contestant.close()

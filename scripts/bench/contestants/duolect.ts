@@ -20,6 +20,10 @@ export async function open({ dialect, location }: Target, driver?: 'node:sqlite'
     userById: id => db.one(sql`SELECT * FROM users WHERE id = ${id}`),
     plainRows: () => db.all('SELECT * FROM items'),
     typedRows: () => db.all('SELECT * FROM events'),
+    async pausedRow(id, isOther) {
+      const query = isOther ? sql`SELECT id FROM paused AS other WHERE id = ${id}` : sql`SELECT id FROM paused WHERE id = ${id}`
+      return (await db.one<{ id: number }>(query)).id
+    },
     insertMarks: rows =>
       db.transaction(async tx => {
         for (const { id, name, amount } of rows) await tx.run(sql`INSERT INTO marks (id, name, amount) VALUES (${id}, ${name}, ${amount})`)

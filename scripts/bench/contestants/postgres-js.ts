@@ -35,6 +35,12 @@ export async function open({ location }: Target): Promise<Contestant> {
     },
     plainRows: () => plain(sql<Item[]>`SELECT * FROM items`),
     typedRows: () => plain(sql<Event[]>`SELECT * FROM events`),
+    async pausedRow(id, isOther) {
+      const [row] = isOther
+        ? await sql<{ id: number }[]>`SELECT id FROM paused AS other WHERE id = ${id}`
+        : await sql<{ id: number }[]>`SELECT id FROM paused WHERE id = ${id}`
+      return (row as { id: number }).id
+    },
     insertMarks,
     // Sent together, which is its way to pipeline.
     batchMarks: rows =>

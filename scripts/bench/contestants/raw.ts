@@ -126,6 +126,13 @@ function postgres(location: string): Contestant {
     async typedRows() {
       return (await pool.query({ name: 'events', text: 'SELECT * FROM events' })).rows
     },
+    async pausedRow(id, isOther) {
+      const statement = isOther
+        ? { name: 'other', text: 'SELECT id FROM paused AS other WHERE id = $1' }
+        : { name: 'paused', text: 'SELECT id FROM paused WHERE id = $1' }
+      const { rows } = await pool.query<{ id: number }>({ ...statement, values: [id] })
+      return (rows[0] as { id: number }).id
+    },
     putPair: insertMarks,
     insertMarks,
     batchMarks: insertMarks,
