@@ -353,7 +353,8 @@ onEachDatabase('The sql tag', database => {
 
   for (const [title, use] of [
     ['joined into a template string', (fragment: unknown) => `SELECT ${fragment}`],
-    ['added to a string', (fragment: unknown) => `SELECT ` + fragment],
+    // biome-ignore lint/style/useTemplate: this is what is tried.
+    ['added to a string', (fragment: unknown) => 'SELECT ' + fragment],
     ['joined in an array', (fragment: unknown) => [fragment, fragment].join(', ')],
     ['written with toString()', (fragment: unknown) => (fragment as object).toString()],
     ['written as JSON', (fragment: unknown) => JSON.stringify({ fragment })],

@@ -4,7 +4,8 @@
  * - `npm run matrix` runs all of it.
  * - `npm run matrix -- postgres 10 18 kvs`: the suite on those versions of Postgres; only the test files with "kvs" in
  *   their names.
- * - `npm run matrix -- node 24 kvs`: the suite on versions of Node.js, with each package of the SQLite driver.
+ * - `npm run matrix -- node 24 kvs`: the suite on versions of Node.js, with each package of the SQLite driver;
+ *   `node 24 node:sqlite` with that alone.
  * - `npm run matrix -- runtimes`: a small program on Node.js, Bun and Deno.
  * - `npm run matrix -- installs npm`: a fresh project by package managers, and a program that uses it.
  *

@@ -3,19 +3,23 @@ import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { copyProject, environmentOf, home, inDirectory, printTable, root, run, versionsOf } from './home.ts'
 
+const NODE_SQLITE = 'node:sqlite'
+
 /** The packages of the SQLite driver by version of Node.js. */
 function packagesFor(version: string): string[] {
   if (version === '20') return ['better-sqlite3@12']
-  return Number(version) < 24 ? ['better-sqlite3@13'] : ['better-sqlite3@13', 'node:sqlite']
+  return Number(version) < 24 ? ['better-sqlite3@13'] : ['better-sqlite3@13', NODE_SQLITE]
 }
 
 export async function runNode(parameters: readonly string[]): Promise<boolean> {
   const versions = parameters.filter(parameter => /^\d/.test(parameter))
-  const words = parameters.filter(parameter => !/^\d/.test(parameter))
+  const isNodeSqliteAlone = parameters.includes(NODE_SQLITE)
+  const words = parameters.filter(parameter => !/^\d/.test(parameter) && parameter !== NODE_SQLITE)
   const rows = [['Node.js', 'SQLite package', 'passed', 'failed']]
   let isRight = true
   for (const version of versions.length > 0 ? versions : versionsOf('node')) {
     for (const sqlite of packagesFor(version)) {
+      if (isNodeSqliteAlone && sqlite !== NODE_SQLITE) continue
       const { passed, failed, output } = await runSuite(version, sqlite, words)
       if (failed > 0 || passed === 0) {
         isRight = false
@@ -41,7 +45,7 @@ function runSuite(version: string, sqlite: string, words: readonly string[]): Pr
       rmSync(target, { recursive: true })
       cpSync(join(home, 'node_modules', 'better-sqlite3-13'), target, { recursive: true })
     }
-    const env = { ...environmentOf(version), ...(sqlite === 'node:sqlite' && { DUOLECT_TEST_SQLITE: sqlite }) }
+    const env = { ...environmentOf(version), ...(sqlite === NODE_SQLITE && { DUOLECT_TEST_SQLITE: sqlite }) }
     // The checks are those of the project's own Node.js, so a word that every file has leaves them out.
     const parameters = ['--import', 'tsx', join('scripts', 'test.ts'), ...(words.length > 0 ? words : ['.test'])]
     const { stdout, stderr } = run('node', parameters, directory, env)
