@@ -1,5 +1,5 @@
 /**
- * The databases that the suite runs on: one list, and a loop. `DUOLECT_TEST_DATABASES=sqlite,postgres` picks some.
+ * The databases that the suite runs on: one list, and a loop. `SUITE_DATABASES=sqlite,postgres` picks some.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -90,7 +90,7 @@ const postgres: Source = {
 const sources = { sqlite: sqliteFile, memory: sqliteMemory, postgres }
 
 function selected(): Source[] {
-  const names = process.env.DUOLECT_TEST_DATABASES?.split(',') ?? Object.keys(sources)
+  const names = process.env.SUITE_DATABASES?.split(',') ?? Object.keys(sources)
   return names.map(name => {
     const source = (sources as Record<string, Source | undefined>)[name]
     if (source === undefined) throw new Error(`Unknown test database "${name}"; there are ${Object.keys(sources).join(', ')}.`)

@@ -61,7 +61,7 @@ export const MESSAGES: readonly (readonly [RegExp, ErrorCode])[] = [
   [/^ESCAPE expression must be a single character$/, 'invalid_escape_sequence'],
   [/^(Expression tree is too large|Recursion limit$|parser stack overflow$)/, 'program_limit_exceeded'],
   [/^misuse of aggregate/, 'grouping_error'],
-  [/^too many (terms|columns|attached|levels|arguments|SQL variables)/, 'program_limit_exceeded'],
+  [/^(too many (terms|columns|attached|levels|arguments|SQL variables)|triggers nested too deep$)/, 'program_limit_exceeded'],
   [/^at most \d+ tables in a join$/, 'program_limit_exceeded'],
   [/^LIKE or GLOB pattern too complex$/, 'program_limit_exceeded'],
   [/^not authorized/, 'insufficient_privilege'],
