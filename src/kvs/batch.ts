@@ -7,7 +7,7 @@
  * | the calls on a key                          | Postgres                        | SQLite                        |
  * |---------------------------------------------|---------------------------------|-------------------------------|
  * | only read                                   | `findValues`                    | `findValues`                  |
- * | a whole value, and nothing else waits       | `putLoneValue`                  | `putValue`, without a chain   |
+ * | a whole value, and nothing else waits       | `putLoneValue`, without a chain | `putValue`, without a chain   |
  * | begin with a whole value                    | `putValues`, `putLoneValue`     | one transaction that has the  |
  * | depend on the old value, key is absent      | `findValues`, then `addValues`  | write lock: `findValues`,     |
  * | depend on the old value, key exists         | `findValues`, then `swapValues` | then `putValue` for each key, |
@@ -145,8 +145,8 @@ export class Batch {
   readonly #canCompare: boolean
   /** How long a key waits for the lock of another client, in ms. */
   readonly #lockLimit: number
-  /** True if a whole value is stored by a statement that returns at once. */
-  readonly #storesNow: boolean
+  /** True if a whole value that is alone is stored without a chain. */
+  readonly #storesLone: boolean
   /** A whole value that is to be stored while nothing else waits or is worked on. */
   #lone: LoneValue | undefined
   /** The calls and groups that wait, by key, in order. */
@@ -182,7 +182,7 @@ export class Batch {
     this.#runner = runner
     this.#isTransaction = runner.begin === undefined
     this.#canCompare = textOf('swapValues', runner.dialect) !== undefined
-    this.#storesNow = runner.isInProcess === true && !this.#canCompare
+    this.#storesLone = this.#canCompare ? !this.#isTransaction : runner.isInProcess === true
     this.#lockLimit = lockLimit === 0 ? Infinity : lockLimit
   }
 
@@ -220,7 +220,7 @@ export class Batch {
   put(key: string, text: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const value = { key, text, resolve: resolve as (result: unknown) => void, reject }
-      if (this.#storesNow && this.isIdle) {
+      if (this.#storesLone && this.isIdle) {
         this.#lone = value
         this.#gathering.schedule()
       } else {
@@ -238,8 +238,8 @@ export class Batch {
     this.#pushValue(lone)
   }
 
-  #pushValue({ key, text, resolve, reject }: LoneValue): void {
-    this.#push(key, { kind: 'replace', apply: stored => stored.replace(text), size: text.length, resolve, reject })
+  #pushValue(value: LoneValue): void {
+    this.#push(value.key, callOf(value))
   }
 
   /** Adds keys that are stored (or, with undefined, removed) together; resolves with the number of changed rows. */
@@ -515,26 +515,38 @@ export class Batch {
   /** Stores a whole value without all that several calls need. */
   #storeLone(value: LoneValue): void {
     this.#lone = undefined
-    const { key, text, resolve, reject } = value
+    const parameters = { key: value.key, value: value.text, now: new Date() }
     let result: RunResult | Promise<RunResult>
     try {
-      result = runGathered(this.#runner, 'putValue', { key, value: text, now: new Date() })
+      result = this.#canCompare
+        ? runGathered(this.#runner, 'putLoneValue', { ...parameters, wait: this.#wait })
+        : runGathered(this.#runner, 'putValue', parameters)
     } catch (error) {
-      reject(error)
+      value.reject(error)
       return
     }
     if (result instanceof Promise) void this.#track(this.#awaitLone(value, result))
-    else resolve(undefined)
+    else value.resolve(undefined)
   }
 
-  /** Others use the connection, so that calls on the key may come meanwhile. */
-  async #awaitLone({ key, resolve, reject }: LoneValue, result: Promise<RunResult>): Promise<void> {
+  /** Calls on the key may come meanwhile. */
+  async #awaitLone(value: LoneValue, result: Promise<RunResult>): Promise<void> {
+    const { key, resolve } = value
+    const begin = performance.now()
+    const release = () => {
+      this.#isWriting = false
+      this.#schedule()
+    }
     this.#setBusy(key, 1)
     this.#isWriting = true
-    await result.then(() => resolve(undefined), reject)
-    this.#isWriting = false
-    this.#done(key, 1)
-    this.#schedule()
+    try {
+      await result
+      resolve(undefined)
+      this.#done(key, 1)
+      release()
+    } catch (error) {
+      await this.#finishAside(await this.#leftOf([{ key, calls: [callOf(value)] }], error, begin), release)
+    }
   }
 
   /**
@@ -543,7 +555,11 @@ export class Batch {
    * @param release called when the next step may begin: before what the first attempt has left
    */
   async #store(chains: readonly Chain[], reads: readonly Chain[], release: () => void): Promise<void> {
-    const left = await this.#attempt(chains, reads)
+    await this.#finishAside(await this.#attempt(chains, reads), release)
+  }
+
+  /** Lets the next step begin, and goes on beside it with what an attempt has left. */
+  async #finishAside(left: readonly Left[], release: () => void): Promise<void> {
     if (left.length === 0) return release()
     await this.#asideSteps.run(() => {
       release()
@@ -902,6 +918,10 @@ function pause(duration: number): Promise<void> {
 }
 
 // Chains and changes ------------------------------------------------------------------------------------------------
+
+function callOf({ text, resolve, reject }: LoneValue): Call {
+  return { kind: 'replace', apply: stored => stored.replace(text), size: text.length, resolve, reject }
+}
 
 function keyOf({ key }: Chain): string {
   return key
