@@ -387,7 +387,8 @@ describe('Connections that died while nothing was sent on them', { concurrency: 
       await pause(IDLE)
       const start = performance.now()
       assert.deepEqual(await db.one('SELECT 1 AS one'), { one: 1 })
-      assert.ok(performance.now() - start < 2_000)
+      // It is lost only after `timeouts.query`, which is 30 s.
+      assert.ok(performance.now() - start < 15_000)
     })
   }
 
