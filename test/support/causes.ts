@@ -111,6 +111,12 @@ export const CASES: readonly CauseCase[] = [
     mended: "SELECT id FROM people WHERE lower(email) LIKE '%a!_b%' ESCAPE '!'"
   },
   {
+    cause: 'like-backslash',
+    faulty: 'SELECT id FROM people WHERE email LIKE :pattern',
+    mended: "-- @param pattern text\nSELECT id FROM people WHERE lower(email) LIKE replace(:pattern, '\\', '!') ESCAPE '!'",
+    parameters: { pattern: '%a\\_b%' }
+  },
+  {
     cause: 'like-number',
     faulty: "SELECT id FROM people WHERE age LIKE '1%'",
     mended: "SELECT id FROM people WHERE CAST(age AS TEXT) LIKE '1%'"

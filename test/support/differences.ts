@@ -30,6 +30,7 @@ interface Answer {
 
 export interface Answers {
   readonly texts: Readonly<Record<Dialect, string>>
+  readonly parameters: Run['parameters']
   readonly sqlite: Answer
   readonly postgres: Answer
 }
@@ -40,7 +41,7 @@ export async function answersOf(databases: readonly Database[], run: Run): Promi
   const texts = renderQuery(run.query)
   const answers = {} as Record<Dialect, Answer>
   for (const db of databases) answers[db.dialect] = await runOn(db, run, texts[db.dialect])
-  return { texts, ...answers }
+  return { texts, parameters: run.parameters, ...answers }
 }
 
 async function runOn(db: Database, run: Run, text: string): Promise<Answer> {
@@ -82,8 +83,8 @@ function schemaOf(db: Database): Promise<Schema> {
 }
 
 /** Returns the difference, and undefined where both answer alike. */
-export function differenceOf({ texts, sqlite, postgres }: Answers): Finding | undefined {
-  const finding = { texts, schema: mergeSchemas([sqlite.schema, postgres.schema]) }
+export function differenceOf({ texts, parameters, sqlite, postgres }: Answers): Finding | undefined {
+  const finding = { texts, parameters, schema: mergeSchemas([sqlite.schema, postgres.schema]) }
   if (sqlite.error?.code !== postgres.error?.code) {
     const errors = { ...(sqlite.error && { sqlite: sqlite.error }), ...(postgres.error && { postgres: postgres.error }) }
     return { kind: 'error', ...finding, errors }

@@ -286,7 +286,15 @@ function findingOf(subject: Subject, schema: Schema, { example, trial }: Shrunk)
     )
   )
   const { kind, column, values } = { column: undefined, values: undefined, ...(comparison as Extract<Comparison, { status: 'different' }>) }
-  return { kind, texts: { sqlite: text('sqlite'), postgres: text('postgres') }, schema, column, values, errors }
+  return {
+    kind,
+    texts: { sqlite: text('sqlite'), postgres: text('postgres') },
+    schema,
+    parameters: example.parameters,
+    column,
+    values,
+    errors
+  }
 }
 
 function resultWithoutDifference({ subject, runs, hasRows, lastError }: Progress, emptyTables: ReadonlyMap<string, string>): Result {

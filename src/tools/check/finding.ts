@@ -20,6 +20,7 @@ export interface Finding {
   /** The text of the query as it is sent to each database, with its parameters as :name. */
   readonly texts: Readonly<Record<Dialect, string>>
   readonly schema: Schema
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined
   /** The result's first column that differs. */
   readonly column?: string | undefined
   /** One differing value of each database. */

@@ -49,6 +49,11 @@ export class Evidence {
     return this.kind !== 'error' && this.kind !== 'columns'
   }
 
+  /** True if a parameter has a backslash. */
+  get givesBackslash(): boolean {
+    return Object.values(this.finding.parameters ?? {}).some(value => typeof value === 'string' && value.includes('\\'))
+  }
+
   /** True if a database rejected with one of the codes; without codes, if it rejected at all. */
   fails(dialect: Dialect, ...codes: string[]): boolean {
     const error = this.finding.errors?.[dialect]

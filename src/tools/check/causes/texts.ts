@@ -62,7 +62,8 @@ export const TEXTS: readonly Rule[] = [
       for (const like of evidence.operators('LIKE', 'NOT LIKE')) {
         const [, pattern, escapes] = like.operands
         if (escapes !== undefined || pattern === undefined) continue
-        if (some(pattern, ({ kind, name }) => kind === 'string' && name.includes('\\'))) yield { at: like, weight: LIKELY + 1 }
+        const isInText = some(pattern, ({ kind, name }) => kind === 'string' && name.includes('\\'))
+        if (isInText || (evidence.isOfRows && pattern.kind !== 'string' && evidence.givesBackslash)) yield { at: like, weight: LIKELY + 1 }
         else if (evidence.fails('postgres', 'invalid_escape_sequence')) yield { at: like, weight: CERTAIN }
         else if (pattern.kind !== 'string' && evidence.isOfRows) yield { at: like, weight: POSSIBLE }
       }
