@@ -1,5 +1,6 @@
 /** A call that fails has changed nothing: what its rows are is judged before anything is committed. */
 import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
 import { describe, test } from 'node:test'
 import Native from 'better-sqlite3'
 import pg from 'pg'
@@ -10,6 +11,12 @@ async function openWithMarks(db: Database): Promise<Database> {
   await db.exec('CREATE TABLE marks (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, meta JSON, at TIMESTAMP)')
   await db.run('INSERT INTO marks (id, n) VALUES (1, 10), (2, 20)')
   return db
+}
+
+/** The class and the method by which the driver sends its ROLLBACK. */
+function senderOfRollback(): [prototype: Record<string, (this: unknown, text: string) => unknown>, method: string] {
+  if (process.env.DUOLECT_TEST_SQLITE !== 'node:sqlite') return [Native.prototype as never, 'exec']
+  return [createRequire(import.meta.url)('node:sqlite').DatabaseSync.prototype, 'prepare']
 }
 
 const marks = (on: Handle) => on.all('SELECT id, n FROM marks ORDER BY id')
@@ -318,7 +325,8 @@ onEachDatabase('A transaction that SQLite ended', database => {
   })
 
   test('gives the connection back when its ROLLBACK fails', async () => {
-    const { exec } = Native.prototype
+    const [prototype, method] = senderOfRollback()
+    const send = prototype[method] as (this: unknown, text: string) => unknown
     const db = await openWithMarks(await database.open())
     await db.exec('CREATE TABLE notes (mark INTEGER REFERENCES marks DEFERRABLE INITIALLY DEFERRED)')
     const refused = () => Promise.reject(new Error('refused'))
@@ -329,8 +337,8 @@ onEachDatabase('A transaction that SQLite ended', database => {
       'writes of one turn': () => Promise.all([db.run('UPDATE marks SET n = 0 WHERE id = 1'), db.run('INSERT INTO notes VALUES (7)')])
     })) {
       let fails = true
-      Native.prototype.exec = function (text: string) {
-        if (text !== 'ROLLBACK' || !fails) return exec.call(this, text)
+      prototype[method] = function (text: string) {
+        if (text !== 'ROLLBACK' || !fails) return send.call(this, text)
         fails = false
         throw new Error('ROLLBACK fails')
       }
@@ -338,7 +346,7 @@ onEachDatabase('A transaction that SQLite ended', database => {
         await assert.rejects(call as () => Promise<unknown>, name)
         await db.run('UPDATE marks SET n = 5')
       } finally {
-        Native.prototype.exec = exec
+        prototype[method] = send
       }
       assert.deepEqual([fails, await db.all('SELECT DISTINCT n FROM marks')], [false, [{ n: 5 }]], name)
     }
