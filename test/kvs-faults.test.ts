@@ -618,18 +618,31 @@ onEachDatabase('A row that something else wrote', database => {
     assert.equal((await collect(db.kvs.list())).length, 2)
   })
 
-  test('and that has 9000 levels can be read, and a path set on it fails alone', async () => {
+  test('and that has 9000 levels can be read, and a path set on it affects no other key', async () => {
     const db = await database.open()
     const deep = `${'{"a":'.repeat(9000)}1${'}'.repeat(9000)}`
     await db.run('INSERT INTO kvs (key, value) VALUES ($1, $2)', ['deep', deep])
-    const [refused, other] = await Promise.allSettled([db.kvs.set('deep', 1, 'b'), db.kvs.set('other', 1, 'b'), db.kvs.get('deep', 'a.a')])
-    assert.equal(refused.status, 'rejected')
-    await assert.rejects(db.kvs.set('deep', 1, 'b'), failsWith('invalid_value', /key "deep" has too many levels/))
+    const [changed, other] = await Promise.allSettled([db.kvs.set('deep', 1, 'b'), db.kvs.set('other', 1, 'b'), db.kvs.get('deep', 'a.a')])
+    // Newer versions of Node.js write as many levels as they read.
+    if (canWrite(deep)) assert.equal(await db.kvs.get('deep', 'b'), 1)
+    else {
+      assert.equal(changed.status, 'rejected')
+      await assert.rejects(db.kvs.set('deep', 1, 'b'), failsWith('invalid_value', /key "deep" has too many levels/))
+    }
     assert.equal(other.status, 'fulfilled')
     assert.deepEqual(await db.kvs.get('other'), { b: 1 })
     assert.equal(await db.kvs.delete('deep'), true)
   })
 })
+
+function canWrite(text: string): boolean {
+  try {
+    JSON.stringify(JSON.parse(text))
+    return true
+  } catch {
+    return false
+  }
+}
 
 onEachDatabase('A value of 1000 levels', database => {
   const nested = (levels: number) => JSON.parse(`${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`) as object
