@@ -286,6 +286,7 @@ describe('Reads that share a connection', () => {
   test('keep it for a while where those that wait have others', { timeout: 60_000 }, async () => {
     const db = open({ maxConnections: 10 })
     await makeFast(db)
+    await Promise.all(Array.from({ length: 10 }, () => db.all('SELECT pg_sleep(0.2)::TEXT')))
     await lock(other, 'gates')
     const { pid } = await db.one<{ pid: number }>(BACKEND)
     // Nine take all other connections, and two wait for one.
@@ -293,6 +294,43 @@ describe('Reads that share a connection', () => {
     for (let i = 0; i < 5; i++) assert.equal((await db.one<{ pid: number }>(BACKEND)).pid, pid)
     await other.query('COMMIT')
     await Promise.all(slow)
+  })
+
+  test('give it to others that get none for a while, one after the other', { timeout: 60_000 }, async () => {
+    const db = open({ maxConnections: 3 })
+    await makeFast(db)
+    await lock(other, 'gates')
+    const slow = [db.all(GATE), db.all(GATE)]
+    await blocked(2)
+    let written = 0
+    let reads = 0
+    const writes = Array.from({ length: 20 }, () => db.run('UPDATE items SET id = id').then(() => written++))
+    const begin = performance.now()
+    while (written < 20) {
+      await db.one(BACKEND)
+      reads++
+    }
+    // It is kept for long once, not for each of them.
+    assert.ok(performance.now() - begin < 4_000, `${reads} reads`)
+    await other.query('COMMIT')
+    await Promise.all([...slow, ...writes])
+  })
+
+  test('leave their connection to what follows them', async () => {
+    const db = open({ maxConnections: 10 })
+    await makeFast(db)
+    const { pid } = await db.one<{ pid: number }>(BACKEND)
+    for (let i = 0; i < 3; i++) {
+      await db.run('UPDATE items SET id = id')
+      assert.equal((await db.one<{ pid: number }>(BACKEND)).pid, pid)
+      assert.equal(await db.transaction(async tx => (await tx.one<{ pid: number }>(BACKEND)).pid), pid)
+      assert.equal((await db.one<{ pid: number }>(BACKEND)).pid, pid)
+    }
+    const { rows } = await admin.query(
+      `SELECT count(*)::INTEGER AS n FROM pg_stat_activity WHERE datname = '${name}' AND pid <> ALL ($1)`,
+      [(await Promise.all([other, another].map(client => client.query('SELECT pg_backend_pid() AS pid')))).map(({ rows }) => rows[0].pid)]
+    )
+    assert.ok(rows[0].n <= 2, `${rows[0].n} connections`)
   })
 
   test('are waited for by close()', async () => {

@@ -7,7 +7,7 @@
  * than read and that were fast lately, a connection takes them only as long as they are expected to be answered within
  * MAX_LOAD, and one whose oldest statement is not answered within STUCK_AFTER takes no more: calls that follow go
  * elsewhere. A shared connection is one of the pool's: it is taken when the first call needs it, and comes back after
- * the last one, or when somebody else waits for a connection.
+ * the last one, at the end of the turn; or when somebody else waits for a connection and gets no other.
  */
 import { copyOf } from '../../errors.ts'
 import { type Connection, lettingExit } from './connection.ts'
@@ -39,13 +39,6 @@ const FORGIVEN = 0.05
 /** How long a statement that was stuck has a connection of its own, in ms: twice as long each time, up to a limit. */
 const FIRST_BAR = 10_000
 const MAX_BAR = 600_000
-
-/**
- * How long a connection stays shared while others wait for one, in ms; and for each connection that is not shared, as
- * one of those may come back sooner.
- */
-const SLICE = 5
-const SLICE_FOR_EACH = 50
 
 /** How fast a statement was lately. */
 export class Pace implements Timing {
@@ -110,6 +103,7 @@ export class Lanes {
 
   constructor(pool: Pool) {
     this.#pool = pool
+    pool.onNoneIdle = () => this.#endUnused()
   }
 
   /**
@@ -161,8 +155,7 @@ export class Lanes {
   }
 
   #mayGoOn({ connection, since }: Lane): boolean {
-    const slice = SLICE + SLICE_FOR_EACH * Math.max(0, this.#pool.size - this.#lanes.size)
-    return connection === undefined || this.#pool.mayKeep(connection, since + slice)
+    return connection === undefined || this.#pool.mayKeep(connection, since, this.#lanes.size)
   }
 
   #begin(): Lane {
@@ -179,6 +172,12 @@ export class Lanes {
     else open(opening)
     if (this.#timer === undefined) this.#startTimer()
     return lane
+  }
+
+  /** Gives back a connection that waits for the end of the turn, so that none is opened for what follows a read. */
+  #endUnused(): void {
+    const lane = this.#open.find(({ calls }) => calls === 0)
+    if (lane !== undefined) this.#end(lane)
   }
 
   /** Lets the lane take no more calls. */

@@ -12,6 +12,13 @@ const IDLE_LIMIT = 30_000
  */
 const TRUSTED_FOR = 5_000
 
+/** How long a connection may be kept while others wait for one, in ms. */
+const SLICE = 5
+
+/** After so long without a connection for those who wait, in ms, none is kept longer than SLICE; and for how long. */
+const STALL = 250
+const STALLED_FOR = 5_000
+
 interface Waiter {
   resolve(connection: Connection): void
   reject(error: unknown): void
@@ -41,6 +48,11 @@ export class Pool {
   /** Those whose connection many calls will share; every other connection that comes back is theirs. */
   readonly #waitingToShare: Waiter[] = []
   #lastWasToShare = false
+  /** When somebody last began to wait, or got a connection, in ms of the monotonic clock. */
+  #servedAt = 0
+  #stalledUntil = Number.NEGATIVE_INFINITY
+  /** Called when no connection is idle and another would be opened; may give one back. */
+  onNoneIdle: () => void = () => undefined
   /** How many are open or opening; those that are lent and those that idle. */
   #size = 0
   #lent = 0
@@ -68,6 +80,7 @@ export class Pool {
   acquire(isToShare = false): Connection | Promise<Connection> {
     if (this.#isClosed) throw closedError()
     this.#lent++
+    if (this.#idle.length === 0 && !isToShare && this.#size < this.#settings.maxConnections) this.onNoneIdle()
     const taken = this.#takeIdle(isToShare) ?? this.#openOrWait(isToShare)
     return taken instanceof Promise ? this.#whenTaken(taken) : taken
   }
@@ -109,6 +122,7 @@ export class Pool {
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { resolve, reject, timer: undefined }
       const queue = isToShare ? this.#waitingToShare : this.#waiting
+      if (this.#waiting.length === 0) this.#servedAt = performance.now()
       queue.push(waiter)
       const limit = this.#settings.timeouts.acquire
       if (limit === 0) return
@@ -142,15 +156,21 @@ export class Pool {
     }
   }
 
-  /** Number of connections that are open or opening. */
-  get size(): number {
-    return this.#size
-  }
-
-  /** True if a lent connection may be used for further calls: it would be taken back, and until then nobody else waits. */
-  mayKeep(connection: Connection, until: number): boolean {
+  /**
+   * True if a lent connection may be used for further calls: it would be taken back, and until then nobody waits, or
+   * those that wait get others.
+   *
+   * @param since when it was lent, in ms of the monotonic clock
+   * @param kept number of connections that are lent like this
+   */
+  mayKeep(connection: Connection, since: number, kept: number): boolean {
     if (!this.#isUsable(connection)) return false
-    return (this.#waiting.length === 0 && this.#waitingToShare.length === 0) || performance.now() < until
+    if (this.#waiting.length === 0 && this.#waitingToShare.length === 0) return true
+    const now = performance.now()
+    if (now < since + SLICE) return true
+    const { acquire } = this.#settings.timeouts
+    if (now - this.#servedAt > Math.min(STALL, acquire === 0 ? STALL : acquire / 4)) this.#stalledUntil = now + STALLED_FOR
+    return this.#size > kept && now > this.#stalledUntil
   }
 
   #isUsable(connection: Connection): boolean {
@@ -210,8 +230,10 @@ export class Pool {
   #nextWaiter(): Waiter | undefined {
     const [first, second] = this.#lastWasToShare ? [this.#waiting, this.#waitingToShare] : [this.#waitingToShare, this.#waiting]
     const queue = first.length > 0 ? first : second
+    const waiter = queue.shift()
     this.#lastWasToShare = queue === this.#waitingToShare
-    return queue.shift()
+    if (!this.#lastWasToShare) this.#servedAt = performance.now()
+    return waiter
   }
 
   #returned(): void {

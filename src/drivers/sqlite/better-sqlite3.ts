@@ -56,7 +56,8 @@ function reasonOf(error: unknown): string {
     if (/bindings file|no native build|prebuil/i.test(message)) {
       return (
         'It is installed but not built, as its install script did not run. Allow that in package.json, ' +
-        '"allowScripts": { "better-sqlite3": true }, and run: npm rebuild better-sqlite3'
+        '"allowScripts": { "better-sqlite3": true }, and run: npm rebuild better-sqlite3 (pnpm: pnpm approve-builds; ' +
+        'Yarn: "dependenciesMeta": { "better-sqlite3": { "built": true } }, and yarn install)'
       )
     }
     return `${message}. Run: npm rebuild better-sqlite3`
