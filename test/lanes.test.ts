@@ -297,11 +297,11 @@ describe('Reads that share a connection', () => {
   })
 
   test('give it to others that get none for a while, one after the other', { timeout: 60_000 }, async () => {
-    const db = open({ maxConnections: 3 })
+    const db = open({ maxConnections: 10 })
     await makeFast(db)
     await lock(other, 'gates')
-    const slow = [db.all(GATE), db.all(GATE)]
-    await blocked(2)
+    const slow = Array.from({ length: 9 }, () => db.all(GATE))
+    await blocked(9)
     let written = 0
     let reads = 0
     const writes = Array.from({ length: 20 }, () => db.run('UPDATE items SET id = id').then(() => written++))
