@@ -59,12 +59,21 @@ describe('The package', () => {
     const files = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n')
     const others = files.filter(
       file =>
-        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/[\w-]+\.md|docs\/performance\.svg|examples\/\w+\/((src|test)\/.+\.ts|sql\/.+\.sql|(package|tsconfig)\.json|wrangler\.toml|README\.md)|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE)$/.test(
+        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/[\w-]+\.md|docs\/performance(-size)?\.svg|examples\/\w+\/((src|test)\/.+\.ts|sql\/.+\.sql|(package|tsconfig)\.json|wrangler\.toml|README\.md)|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE)$/.test(
           file
         )
     )
     assert.deepEqual(others, [])
-    for (const file of ['dist/index.js', 'dist/index.d.ts', 'docs/performance.svg', 'README.md', 'CHANGELOG.md', 'SECURITY.md', 'LICENSE'])
+    for (const file of [
+      'dist/index.js',
+      'dist/index.d.ts',
+      'docs/performance.svg',
+      'docs/performance-size.svg',
+      'README.md',
+      'CHANGELOG.md',
+      'SECURITY.md',
+      'LICENSE'
+    ])
       assert.ok(files.includes(`package/${file}`), file)
   })
 

@@ -3,7 +3,6 @@ import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import type { Dialect, Target } from './contestant.ts'
 import { openNodeSqlite } from './contestants/sqlite.ts'
-import { PAUSES, SLOW_ROW } from './slow-reads.ts'
 
 // Documents -----------------------------------------------------------------------------------------------------
 
@@ -210,6 +209,12 @@ interface SqliteFile {
 export function openFile(location: string): SqliteFile {
   return process.env.BENCH_SQLITE === 'node:sqlite' ? openNodeSqlite(location) : (new Sqlite(location) as SqliteFile)
 }
+
+/** Number of rows of `pauses`. */
+export const PAUSES = 100
+
+/** The one that takes long. */
+export const SLOW_ROW = 0
 
 function seedSqlite(location: string): void {
   const db = openFile(location)

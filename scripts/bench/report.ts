@@ -3,7 +3,6 @@ import { type ContestantName, type Dialect, floorOf } from './contestant.ts'
 import type { HotResult } from './hot.ts'
 import type { MemoryResult } from './memory.ts'
 import type { SizeResult } from './size.ts'
-import type { SlowReadResult } from './slow-reads.ts'
 
 // The result ----------------------------------------------------------------------------------------------------
 
@@ -58,6 +57,16 @@ export interface DelayResult {
   readonly delay: number
   readonly worst: number
   readonly writesPerSecond?: number
+}
+
+export interface SlowReadResult {
+  readonly contestant: string
+  /** True if the slow reads have a text of their own. */
+  readonly hasOwnText: boolean
+  readonly readsPerSecond: number
+  /** Of the fast reads, in ms; medians of the rounds. */
+  readonly p50: number
+  readonly p99: number
 }
 
 export interface BenchResult {

@@ -1,25 +1,11 @@
 /** How long fast reads take beside slow ones, on Postgres: one of a hundred takes 200 ms, by the text of the others or by one of its own. */
 import type { Contestant } from './contestant.ts'
+import { PAUSES, SLOW_ROW } from './data.ts'
 import type { Worker } from './process.ts'
+import type { SlowReadResult } from './report.ts'
 import { median, quantile, rounded } from './statistics.ts'
 
-export interface SlowReadResult {
-  readonly contestant: string
-  /** True if the slow reads have a text of their own. */
-  readonly hasOwnText: boolean
-  readonly readsPerSecond: number
-  /** Of the fast reads, in ms; medians of the rounds. */
-  readonly p50: number
-  readonly p99: number
-}
-
 const CALLERS = 64
-
-/** Number of rows of `pauses`. */
-export const PAUSES = 100
-
-/** The one that takes long. */
-export const SLOW_ROW = 0
 
 export interface Reads {
   /** The times of the fast reads, in ms. */
