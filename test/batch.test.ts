@@ -57,6 +57,26 @@ onEachDatabase('batch()', database => {
     assert.deepEqual(await db.batch([good(1)]), [[]])
   })
 
+  test('that fails in several statements fails with the first of them', async () => {
+    const db = await database.open()
+    await withMarks(db)
+    const failing = [
+      [sql`INSERT INTO marks VALUES (${9}, ${null})`, 'not_null_violation'],
+      [sql`UPDATE marks SET nope = ${1}`, 'undefined_column'],
+      [sql`SELECT id, id FROM marks`, 'duplicate_column'],
+      [sql`UPDATE marks SET name = ${'b'} RETURNING id, id`, 'duplicate_column']
+    ] as const
+    for (const [first, code] of failing) {
+      for (const [second] of failing) {
+        await assert.rejects(db.batch([first, second]), failsWith(code))
+        await assert.rejects(
+          db.transaction(tx => tx.batch([first, second])),
+          failsWith(code)
+        )
+      }
+    }
+  })
+
   test('that fails alone among others of its turn leaves theirs', async () => {
     const db = await database.open()
     await withMarks(db)

@@ -368,6 +368,8 @@ interface Sent {
   wasBehind: boolean
   /** True if the server has answered it. */
   isAnswered: boolean
+  /** The results of the statements before the one that failed. */
+  results: readonly Result[]
   /** Called when the server is ready for the next one. */
   onReady: (() => void) | undefined
   /** True if the server wants to send or to get data beside the statement. */
@@ -418,6 +420,8 @@ interface Failure {
   readonly at: number
   /** What the statement had been prepared as before, so that tables may have been changed since. */
   readonly reused: Prepared | undefined
+  /** The results of those before it. */
+  readonly results: readonly Result[]
 }
 
 const failures = new WeakMap<DatabaseError, Failure>()
@@ -430,6 +434,11 @@ export function reusedBy(error: unknown): Prepared | undefined {
 /** Returns the number of the statement that failed, among those that were sent together. */
 export function failedAt(error: unknown): number | undefined {
   return failures.get(error as DatabaseError)?.at
+}
+
+/** Returns the results of the statements before the one that failed, among those that were sent together. */
+export function resultsBefore(error: unknown): readonly Result[] {
+  return failures.get(error as DatabaseError)?.results ?? []
 }
 
 /** How long a server may take to answer whether it is there, in ms. */
@@ -741,6 +750,7 @@ export class Connection {
       since: 0,
       wasBehind: this.#sent.length > 0 && this.#isCollecting,
       isAnswered: false,
+      results: [],
       onReady: undefined,
       isCopy: false,
       isUnreplicated: false
@@ -755,7 +765,7 @@ export class Connection {
       const circumstances = { offset, isLost: this.#isLost, hasArray, isPooled: this.#settings.pooler }
       const known = this.#reasonFor(statement) ?? postgresError(error, text, circumstances)
       const at = failed === undefined ? -1 : parts.indexOf(failed)
-      failures.set(known, { at, reused: isReused[at] ? failed?.prepared : undefined })
+      failures.set(known, { at, reused: isReused[at] ? failed?.prepared : undefined, results: statement.results })
       for (const { prepared } of parts) if (prepared?.isParsed === false) this.#prepared.forget(prepared)
       if (this.#cancelled !== undefined && this.#cancelled !== statement && stateOf(known) === '57014') cancelledForAnother.add(known)
       throw known
@@ -781,6 +791,7 @@ export class Connection {
       if (this.#sent.length === 1) this.#startTimer(performance.now())
       this.#collect()
       statement.query = new this.#Query(statement.request, (error, results) => {
+        statement.results = results
         if (statement.isCopy) error = copyError()
         // An error of the server comes before it says what became of the transaction; one of a value's parser, behind.
         if (error && this.#sent.includes(statement)) statement.onReady = () => reject(error)

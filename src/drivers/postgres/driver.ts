@@ -27,12 +27,21 @@ import type { PostgresSettings } from '../../config.ts'
 import { asLostCommit, DatabaseError, messageOf, withStatement } from '../../errors.ts'
 import { statementsOf, tokens } from '../../lexer.ts'
 import { requirePackage } from '../package.ts'
-import { type Answer, Connection, failedAt, mayIdle, type NativeConstructor, reusedBy, wasCancelledForAnother } from './connection.ts'
+import {
+  type Answer,
+  Connection,
+  failedAt,
+  mayIdle,
+  type NativeConstructor,
+  resultsBefore,
+  reusedBy,
+  wasCancelledForAnother
+} from './connection.ts'
 import { isConnectionLost, stateOf, wasRaisedInside, wasUnread } from './errors.ts'
 import { Hosts } from './hosts.ts'
 import { Lanes, Pace } from './lanes.ts'
 import { Pool } from './pool.ts'
-import type { Timing } from './query.ts'
+import type { Result, Timing } from './query.ts'
 import { insertsOneRow, returnsDistinctNames } from './returning.ts'
 import type { PostgresValue } from './values.ts'
 
@@ -134,6 +143,8 @@ class StatementNames {
       })
     } catch (error) {
       this.#forgetIfRefused(connection, error)
+      // An earlier statement may be refused for its rows, and the first failure is the one to tell.
+      for (const [i, result] of connection.isLost ? [] : resultsBefore(error).entries()) judge(result, statements[i] as BoundStatement)
       throw withStatement(error, statements[failedAt(error) ?? at] ?? (statements[0] as BoundStatement))
     }
   }
@@ -209,8 +220,18 @@ function unknownEffect(cause: unknown): DatabaseError {
 }
 
 /** SQLite refuses a text without a statement, so both do. */
-function assertStatement({ command }: Answer): void {
+function assertStatement({ command }: Result): void {
   if (command === null) throw new DatabaseError('syntax_error', 'The text has no statement.')
+}
+
+/** Fails with the statement where its result is refused. */
+function judge(result: Result, statement: BoundStatement): void {
+  try {
+    assertStatement(result)
+    rowsOf(result, statement.expects)
+  } catch (error) {
+    throw withStatement(error, statement)
+  }
 }
 
 /** The commands whose row count is one of changes. */
@@ -243,7 +264,7 @@ function changesOf({ command, rowCount }: Answer): RunResult {
   return { changes: CHANGING.has(command ?? '') ? (rowCount ?? 0) : 0 }
 }
 
-function rowsOf({ rows, plan }: Answer, expects?: RowCount): Row[] {
+function rowsOf({ rows, plan }: Result, expects?: RowCount): Row[] {
   if (plan?.hasDuplicates) assertDistinctColumns(plan.names)
   assertRowCount(rows.length, expects)
   return rows
