@@ -286,7 +286,7 @@ async function measure(options: Options, file: string, temporary: string, url: s
 
   const { measureStarts, measureBundles, measureInstalls } = await import('./start.ts')
   if (isWanted('start')) say('start')
-  const starts = isWanted('start') ? await measureStarts(options.isQuick ? 5 : Math.max(15, options.rounds), temporary, databaseUrl) : []
+  const starts = isWanted('start') ? await measureStarts(options.isQuick ? 1 : Math.max(15, options.rounds), temporary, databaseUrl) : []
   if (isWanted('size')) say('size')
   const bundles = isWanted('size') ? await measureBundles() : []
   const installs = isWanted('size') ? measureInstalls(root) : []
@@ -294,7 +294,7 @@ async function measure(options: Options, file: string, temporary: string, url: s
   let delays: BenchResult['delays'] = []
   if (isWanted('delay')) {
     say('delay')
-    const milliseconds = options.isQuick ? 1000 : 2000
+    const milliseconds = options.isQuick ? 400 : 2000
     delays = await withWorkers(['raw', 'duolect', 'knex'], 'sqlite', file, placeOf('sqlite', 'delay'), workers =>
       measureDelays(workers, options.isQuick ? 1 : 3, milliseconds, root)
     )
@@ -304,7 +304,7 @@ async function measure(options: Options, file: string, temporary: string, url: s
   if (isWanted('slow')) {
     say('slow reads')
     slowReads = await withWorkers(['raw', 'duolect', 'postgres.js'], 'postgres', file, placeOf('postgres', 'slow'), workers =>
-      measureSlowReads(workers, options.isQuick ? 1 : 5, options.isQuick ? 1000 : 3000)
+      measureSlowReads(workers, options.isQuick ? 1 : 5, options.isQuick ? 200 : 3000)
     )
   }
 
