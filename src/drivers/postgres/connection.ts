@@ -368,8 +368,6 @@ interface Sent {
   wasBehind: boolean
   /** True if the server has answered it. */
   isAnswered: boolean
-  /** The results of the statements before the one that failed. */
-  results: readonly Result[]
   /** Called when the server is ready for the next one. */
   onReady: (() => void) | undefined
   /** True if the server wants to send or to get data beside the statement. */
@@ -750,7 +748,6 @@ export class Connection {
       since: 0,
       wasBehind: this.#sent.length > 0 && this.#isCollecting,
       isAnswered: false,
-      results: [],
       onReady: undefined,
       isCopy: false,
       isUnreplicated: false
@@ -765,7 +762,7 @@ export class Connection {
       const circumstances = { offset, isLost: this.#isLost, hasArray, isPooled: this.#settings.pooler }
       const known = this.#reasonFor(statement) ?? postgresError(error, text, circumstances)
       const at = failed === undefined ? -1 : parts.indexOf(failed)
-      failures.set(known, { at, reused: isReused[at] ? failed?.prepared : undefined, results: statement.results })
+      failures.set(known, { at, reused: isReused[at] ? failed?.prepared : undefined, results: statement.query?.results ?? [] })
       for (const { prepared } of parts) if (prepared?.isParsed === false) this.#prepared.forget(prepared)
       if (this.#cancelled !== undefined && this.#cancelled !== statement && stateOf(known) === '57014') cancelledForAnother.add(known)
       throw known
@@ -791,7 +788,6 @@ export class Connection {
       if (this.#sent.length === 1) this.#startTimer(performance.now())
       this.#collect()
       statement.query = new this.#Query(statement.request, (error, results) => {
-        statement.results = results
         if (statement.isCopy) error = copyError()
         // An error of the server comes before it says what became of the transaction; one of a value's parser, behind.
         if (error && this.#sent.includes(statement)) statement.onReady = () => reject(error)

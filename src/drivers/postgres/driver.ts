@@ -131,22 +131,18 @@ class StatementNames {
    * @param named so many from the first on may have names
    */
   async runAll(connection: Connection, statements: readonly BoundStatement[], named: number): Promise<Row[][]> {
-    let at: number | undefined = 0
+    let answers: Answer[]
     try {
-      const answers = await connection.queries(
+      answers = await connection.queries(
         statements.map(({ text, values }, i) => ({ text, values, change: i < named && this.#isNamed(text) ? this.#changes : undefined }))
       )
-      return answers.map((answer, i) => {
-        at = i
-        assertStatement(answer)
-        return rowsOf(answer, statements[i]?.expects)
-      })
     } catch (error) {
       this.#forgetIfRefused(connection, error)
       // An earlier statement may be refused for its rows, and the first failure is the one to tell.
-      for (const [i, result] of connection.isLost ? [] : resultsBefore(error).entries()) judge(result, statements[i] as BoundStatement)
-      throw withStatement(error, statements[failedAt(error) ?? at] ?? (statements[0] as BoundStatement))
+      if (!connection.isLost) rowsOfAll(resultsBefore(error), statements)
+      throw withStatement(error, statements[failedAt(error) ?? 0] ?? (statements[0] as BoundStatement))
     }
+    return rowsOfAll(answers, statements)
   }
 
   #isNamed(text: string): boolean {
@@ -224,16 +220,6 @@ function assertStatement({ command }: Result): void {
   if (command === null) throw new DatabaseError('syntax_error', 'The text has no statement.')
 }
 
-/** Fails with the statement where its result is refused. */
-function judge(result: Result, statement: BoundStatement): void {
-  try {
-    assertStatement(result)
-    rowsOf(result, statement.expects)
-  } catch (error) {
-    throw withStatement(error, statement)
-  }
-}
-
 /** The commands whose row count is one of changes. */
 const CHANGING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 
@@ -268,6 +254,19 @@ function rowsOf({ rows, plan }: Result, expects?: RowCount): Row[] {
   if (plan?.hasDuplicates) assertDistinctColumns(plan.names)
   assertRowCount(rows.length, expects)
   return rows
+}
+
+/** The rows of each result; fails with the statement of the first that is refused. */
+function rowsOfAll(results: readonly Result[], statements: readonly BoundStatement[]): Row[][] {
+  return results.map((result, i) => {
+    const statement = statements[i] as BoundStatement
+    try {
+      assertStatement(result)
+      return rowsOf(result, statement.expects)
+    } catch (error) {
+      throw withStatement(error, statement)
+    }
+  })
 }
 
 /** Keywords and functions before a parenthesis that write nothing. */

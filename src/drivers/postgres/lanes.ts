@@ -90,8 +90,6 @@ interface Lane {
   /** Number of calls that are not answered, and how long they are expected to take, in ms. */
   calls: number
   load: number
-  /** True if it ends with this turn. */
-  isEnding: boolean
 }
 
 export class Lanes {
@@ -127,13 +125,7 @@ export class Lanes {
   /** Ends a lane at the end of this turn of the event loop, unless a caller that was answered makes another call. */
   #endSoon(lane: Lane): void {
     if (!this.#open.includes(lane)) this.#end(lane)
-    else if (!lane.isEnding) {
-      lane.isEnding = true
-      setImmediate(() => {
-        lane.isEnding = false
-        if (lane.calls === 0) this.#end(lane)
-      })
-    }
+    else setImmediate(() => lane.calls === 0 && this.#end(lane))
   }
 
   async #whenOpen(lane: Lane): Promise<Connection> {
@@ -160,7 +152,7 @@ export class Lanes {
 
   #begin(): Lane {
     const opening = this.#pool.acquire(true)
-    const lane: Lane = { opening, connection: undefined, since: 0, calls: 0, load: 0, isEnding: false }
+    const lane: Lane = { opening, connection: undefined, since: 0, calls: 0, load: 0 }
     this.#lanes.add(lane)
     this.#open.push(lane)
     const open = (connection: Connection) => {

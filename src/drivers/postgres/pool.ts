@@ -48,8 +48,8 @@ export class Pool {
   /** Those whose connection many calls will share; every other connection that comes back is theirs. */
   readonly #waitingToShare: Waiter[] = []
   #lastWasToShare = false
-  /** When somebody last began to wait, or got a connection, in ms of the monotonic clock. */
-  #servedAt = 0
+  /** When the wait for the next connection began, in ms of the monotonic clock. */
+  #waitsSince = 0
   #stalledUntil = Number.NEGATIVE_INFINITY
   /** Called when no connection is idle and another would be opened; may give one back. */
   onNoneIdle: () => void = () => undefined
@@ -122,7 +122,7 @@ export class Pool {
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { resolve, reject, timer: undefined }
       const queue = isToShare ? this.#waitingToShare : this.#waiting
-      if (this.#waiting.length === 0) this.#servedAt = performance.now()
+      if (!this.#hasWaiters) this.#waitsSince = performance.now()
       queue.push(waiter)
       const limit = this.#settings.timeouts.acquire
       if (limit === 0) return
@@ -165,11 +165,11 @@ export class Pool {
    */
   mayKeep(connection: Connection, since: number, kept: number): boolean {
     if (!this.#isUsable(connection)) return false
-    if (this.#waiting.length === 0 && this.#waitingToShare.length === 0) return true
+    if (!this.#hasWaiters) return true
     const now = performance.now()
     if (now < since + SLICE) return true
     const { acquire } = this.#settings.timeouts
-    if (now - this.#servedAt > Math.min(STALL, acquire === 0 ? STALL : acquire / 4)) this.#stalledUntil = now + STALLED_FOR
+    if (now - this.#waitsSince > Math.min(STALL, acquire === 0 ? STALL : acquire / 4)) this.#stalledUntil = now + STALLED_FOR
     return this.#size > kept && now > this.#stalledUntil
   }
 
@@ -227,13 +227,17 @@ export class Pool {
     for (const other of others) other.giveUp(silenceError())
   }
 
+  get #hasWaiters(): boolean {
+    return this.#waiting.length > 0 || this.#waitingToShare.length > 0
+  }
+
   #nextWaiter(): Waiter | undefined {
+    if (!this.#hasWaiters) return undefined
     const [first, second] = this.#lastWasToShare ? [this.#waiting, this.#waitingToShare] : [this.#waitingToShare, this.#waiting]
     const queue = first.length > 0 ? first : second
-    const waiter = queue.shift()
     this.#lastWasToShare = queue === this.#waitingToShare
-    if (!this.#lastWasToShare) this.#servedAt = performance.now()
-    return waiter
+    this.#waitsSince = performance.now()
+    return queue.shift()
   }
 
   #returned(): void {

@@ -72,6 +72,8 @@ export interface SentQuery {
   readonly part: Part | undefined
   /** The statement that has failed, once one has. */
   readonly failed: Part | undefined
+  /** The results of the statements that are done. */
+  readonly results: readonly Result[]
 }
 
 export type QueryConstructor = new (request: Request, callback: OnResults) => SentQuery
@@ -97,7 +99,7 @@ function makeClass(): QueryConstructor {
     readonly text: string
     readonly callback: OnResults
     readonly #request: Request
-    readonly #results: Result[] = []
+    readonly results: Result[] = []
     /** The columns that were described for each statement when it was sent. */
     readonly #plans: (RowPlan | undefined)[] = []
     #plan: RowPlan | undefined
@@ -114,7 +116,7 @@ function makeClass(): QueryConstructor {
     }
 
     get part(): Part | undefined {
-      return this.#request.parts[this.#results.length]
+      return this.#request.parts[this.results.length]
     }
 
     get failed(): Part | undefined {
@@ -157,7 +159,7 @@ function makeClass(): QueryConstructor {
 
     handleDataRow({ fields: cells }: { readonly fields: Cells }): void {
       if (this.#failure !== undefined) return
-      if (this.#plan === undefined) this.#plan = this.#plans[this.#results.length]
+      if (this.#plan === undefined) this.#plan = this.#plans[this.results.length]
       if (this.#rows === NO_ROWS) this.#rows = []
       try {
         this.#rows.push((this.#plan as RowPlan).decode(cells))
@@ -179,19 +181,19 @@ function makeClass(): QueryConstructor {
     }
 
     #finish(command: string | null, rowCount: number | null): void {
-      const plan = this.#plan ?? this.#plans[this.#results.length]
+      const plan = this.#plan ?? this.#plans[this.results.length]
       plan?.used()
-      this.#results.push({ command, rowCount, rows: this.#rows === NO_ROWS ? [] : this.#rows, plan })
+      this.results.push({ command, rowCount, rows: this.#rows === NO_ROWS ? [] : this.#rows, plan })
       this.#plan = undefined
       this.#rows = NO_ROWS
     }
 
     handleError(error: Error): void {
-      this.callback(this.#failure ?? error, this.#results)
+      this.callback(this.#failure ?? error, this.results)
     }
 
     handleReadyForQuery(): void {
-      this.callback(this.#failure ?? null, this.#results)
+      this.callback(this.#failure ?? null, this.results)
     }
 
     handlePortalSuspended(): void {}

@@ -141,7 +141,7 @@ async function checkChunk(
   for (let i = 1; i <= TIED; i++) {
     const picking = open().filter(({ subject }) => picksRows(subject))
     if (picking.length === 0) break
-    await runSet({ name: `tied ${i}`, size: i % 2 === 0 ? 24 : 8, nulls: 0.2, without: undefined, ties: i % 3 === 0 ? 0.2 : 0.7 }, picking)
+    await runSet({ ...mixedSet(i), name: `tied ${i}`, ties: i % 3 === 0 ? 0.2 : 0.7 }, picking)
   }
   for (let i = 1; i <= MORE; i++) {
     const vacuous = open().filter(({ hasRows }) => !hasRows)
