@@ -5,6 +5,7 @@ import pg from 'pg'
 import type * as Duolect from '../../src/index.ts'
 import type { Target } from './contestant.ts'
 import { document } from './data.ts'
+import { bytesOf, openOwn } from './size.ts'
 
 export interface HotTask extends Target {
   /** Maximum number of calls. */
@@ -21,7 +22,7 @@ export interface HotResult extends Pick<HotTask, 'dialect' | 'hasReader'> {
   readonly firstRate: number
   readonly lastRate: number
   readonly tableMegabytes: { readonly before: number; readonly after: number }
-  /** What was written to the log (Postgres), or how large the file of the log is in the end (SQLite). */
+  /** Postgres: the bytes that were written to the WAL. SQLite: the size of the WAL file after the last call. */
   readonly logMegabytes: number
 }
 
@@ -29,22 +30,18 @@ const CALLERS = 64
 
 /** Measures one case, in the process that it runs in. */
 export async function measureHot(task: HotTask): Promise<HotResult> {
-  const { dialect, location, calls, milliseconds, hasReader } = task
-  const name = 'duolect'
-  const { createDatabase } = (await import(name)) as typeof Duolect
-  const db = createDatabase(
-    dialect === 'sqlite' ? { sqlite: { location }, postgres: { enabled: false } } : { postgres: { enabled: true, connection: location } }
-  )
+  const { dialect, calls, milliseconds, hasReader } = task
+  const db = await openOwn(task)
   const set = (i: number) => db.kvs.set('hot', i, 'profile.visits')
   await db.kvs.set('hot', document(1))
   const warmUp = 20_000
   await inParallel(warmUp, Number.POSITIVE_INFINITY, set)
   const closeReader = hasReader ? await openReader(task) : undefined
-  const tableBefore = await sizeOf(db)
+  const tableBefore = await bytesOf(db)
   const log = await logOf(db, task)
   const times = await inParallel(calls, milliseconds, set)
   const logMegabytes = megabytes(await log())
-  const tableAfter = await sizeOf(db)
+  const tableAfter = await bytesOf(db)
   const stored = await db.kvs.get<number>('hot', 'profile.visits')
   if (!(Number(stored) >= times.length - CALLERS)) throw new Error(`The last of ${times.length} calls is not stored: ${stored}.`)
   await closeReader?.()
@@ -90,16 +87,6 @@ async function openReader({ dialect, location }: HotTask): Promise<() => unknown
   await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
   await reader.query("SELECT value FROM kvs WHERE key = 'hot'")
   return () => reader.end()
-}
-
-/** Bytes of the table with its index, or of the whole file. */
-async function sizeOf(db: Duolect.Database): Promise<number> {
-  const { size } = await db.one<{ size: number }>(
-    db.dialect === 'sqlite'
-      ? 'SELECT page_count * page_size AS size FROM pragma_page_count, pragma_page_size'
-      : "SELECT pg_total_relation_size('kvs') AS size"
-  )
-  return Number(size)
 }
 
 /** Begins to look at the log; what it returns tells the bytes. */

@@ -22,7 +22,7 @@ import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { startPostgres } from '../../src/tools/servers/postgres.ts'
 import { chartOf } from './chart.ts'
-import { CONTESTANTS, type ContestantName, type Dialect, floorOf, isOnNodeSqlite } from './contestant.ts'
+import { CONTESTANTS, type ContestantName, type Dialect, floorOf, isOnNodeSqlite, type Target } from './contestant.ts'
 import { measureDelays } from './delays.ts'
 import type { HotResult, HotTask } from './hot.ts'
 import { nodeWithSqlite } from './node24.ts'
@@ -192,6 +192,23 @@ function timeSync(place: string): number {
 
 type Place = (name: string) => Promise<string>
 
+/** Where each contestant of a part has its database: a new file, or a new database of the server. */
+function placesOf(dialect: Dialect, part: string, temporary: string, url: string): Place {
+  return dialect === 'sqlite'
+    ? async name => join(mkdtempSync(join(temporary, `${part}-`)), `${name}.sqlite`)
+    : name => createDatabaseOn(url, `${part}_${name}`)
+}
+
+/** Has a new process of duolect do some work. */
+async function inProcess<T>(file: string, target: Target, work: (worker: Worker) => Promise<T>): Promise<T> {
+  const worker = new Worker(file, 'duolect', target)
+  try {
+    return await work(worker)
+  } finally {
+    worker.kill()
+  }
+}
+
 function contestantsOn(dialect: Dialect): ContestantName[] {
   const hasNodeSqlite = dialect === 'sqlite' && nodeWithSqlite() !== undefined
   if (dialect === 'sqlite' && !hasNodeSqlite) console.log('There is no Node.js 24 here, so node:sqlite is left out.')
@@ -266,10 +283,7 @@ async function measure(options: Options, file: string, temporary: string, url: s
   const say = (text: string) => process.stderr.write(`${((performance.now() - begin) / 1000).toFixed(0).padStart(4)} s  ${text}\n`)
   const begin = performance.now()
   const databaseUrl = (name: string) => createDatabaseOn(url, name)
-  const placeOf = (dialect: Dialect, part: string): Place =>
-    dialect === 'sqlite'
-      ? async name => join(mkdtempSync(join(temporary, `${part}-`)), `${name}.sqlite`)
-      : name => databaseUrl(`${part}_${name}`)
+  const placeOf = (dialect: Dialect, part: string) => placesOf(dialect, part, temporary, url)
 
   const workloads: WorkloadResult[] = []
   for (const dialect of ['sqlite', 'postgres'] as const) {
@@ -342,24 +356,16 @@ const MORE_MEMORY = [{ cache_size: -262_144 }, { mmap_size: 2_147_483_648 }, { c
 
 async function measureSizes(options: Options, file: string, temporary: string, url: string): Promise<SizeResult[]> {
   const results: SizeResult[] = []
-  const inProcess = async <T>(task: SizeTask, work: (worker: Worker) => Promise<T>): Promise<T> => {
-    const worker = new Worker(file, 'duolect', task)
-    try {
-      return await work(worker)
-    } finally {
-      worker.kill()
-    }
-  }
   for (const dialect of ['sqlite', 'postgres'] as const) {
-    const location = dialect === 'sqlite' ? join(mkdtempSync(join(temporary, 'size-')), 'db.sqlite') : await createDatabaseOn(url, 'size')
+    const location = await placesOf(dialect, 'size', temporary, url)('duolect')
     let filled = 0
     for (const keys of SIZES[dialect]) {
       const task: SizeTask = { dialect, location, keys, pragmas: {}, milliseconds: options.isQuick ? 300 : 2000 }
       process.stderr.write(`${names[dialect]}, ${keys} keys\n`)
-      await inProcess(task, worker => worker.call('fill', task, filled))
+      await inProcess(file, task, worker => worker.call('fill', task, filled))
       filled = keys
       for (const pragmas of dialect === 'sqlite' && keys >= 1_000_000 ? [{}, ...MORE_MEMORY] : [{}]) {
-        results.push(await inProcess(task, worker => worker.call('size', { ...task, pragmas: pragmas as SizeTask['pragmas'] })))
+        results.push(await inProcess(file, task, worker => worker.call('size', { ...task, pragmas: pragmas as SizeTask['pragmas'] })))
       }
     }
   }
@@ -372,15 +378,9 @@ async function measureHotKey(options: Options, file: string, temporary: string, 
   for (const dialect of ['sqlite', 'postgres'] as const) {
     for (const hasReader of [false, true]) {
       process.stderr.write(`${names[dialect]}, one key${hasReader ? ', an old snapshot' : ''}\n`)
-      const location =
-        dialect === 'sqlite' ? join(mkdtempSync(join(temporary, 'hot-')), 'db.sqlite') : await createDatabaseOn(url, `hot_${hasReader}`)
+      const location = await placesOf(dialect, `hot_${hasReader}`, temporary, url)('duolect')
       const task: HotTask = { dialect, location, calls: options.isQuick ? 50_000 : 1_000_000, milliseconds: 90_000, hasReader }
-      const worker = new Worker(file, 'duolect', task)
-      try {
-        results.push(await worker.call('hot', task))
-      } finally {
-        worker.kill()
-      }
+      results.push(await inProcess(file, task, worker => worker.call('hot', task)))
     }
   }
   return results

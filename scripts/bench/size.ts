@@ -5,7 +5,7 @@
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import type * as Duolect from '../../src/index.ts'
-import type { Dialect } from './contestant.ts'
+import type { Dialect, Target } from './contestant.ts'
 import { document } from './data.ts'
 
 /** What is measured of one size; rates in calls a second, `list` in entries, `clear` in removed keys. */
@@ -77,8 +77,8 @@ async function fillPostgres(location: string, from: number, to: number): Promise
   await client.end()
 }
 
-/** Measures one size, in the process that it runs in. */
-export async function measureSize({ dialect, location, keys, pragmas, milliseconds }: SizeTask): Promise<SizeResult> {
+/** Opens duolect as it is installed. */
+export async function openOwn({ dialect, location }: Target, pragmas: SizeTask['pragmas'] = {}): Promise<Duolect.Database> {
   const name = 'duolect'
   const { createDatabase } = (await import(name)) as typeof Duolect
   const db = createDatabase(
@@ -86,7 +86,22 @@ export async function measureSize({ dialect, location, keys, pragmas, millisecon
       ? { sqlite: { location, pragmas }, postgres: { enabled: false } }
       : { postgres: { enabled: true, connection: location } }
   )
-  await db.get()
+  return db.get()
+}
+
+/** Bytes of the table with its index, or of the whole file. */
+export async function bytesOf(db: Duolect.Database): Promise<number> {
+  const { size } = await db.one<{ size: number }>(
+    db.dialect === 'sqlite'
+      ? 'SELECT page_count * page_size AS size FROM pragma_page_count, pragma_page_size'
+      : "SELECT pg_total_relation_size('kvs') AS size"
+  )
+  return Number(size)
+}
+
+/** Measures one size, in the process that it runs in. */
+export async function measureSize({ dialect, location, keys, pragmas, milliseconds }: SizeTask): Promise<SizeResult> {
+  const db = await openOwn({ dialect, location }, pragmas)
   // Multiplied by a prime that no size is a multiple of, so that each key comes once before one comes again.
   let next = 0
   const anyKey = () => key((next++ * 7_368_787) % keys)
@@ -118,20 +133,14 @@ export async function measureSize({ dialect, location, keys, pragmas, millisecon
   const begin = performance.now()
   if ((await db.kvs.clear({ prefix: 'cleared/' })) !== CLEARED) throw new Error('clear() removed another number of keys.')
   const clear = (CLEARED * 1000) / (performance.now() - begin)
-  const fileBytes = (
-    await db.one<{ size: number }>(
-      dialect === 'sqlite'
-        ? 'SELECT page_count * page_size AS size FROM pragma_page_count, pragma_page_size'
-        : "SELECT pg_total_relation_size('kvs') AS size"
-    )
-  ).size
+  const fileBytes = await bytesOf(db)
   await db.close()
   const whole = Math.round
   return {
     dialect,
     keys,
     pragmas,
-    fileMegabytes: whole(Number(fileBytes) / 1e6),
+    fileMegabytes: whole(fileBytes / 1e6),
     get: whole(getOne),
     get64: whole(get64),
     set: whole(setOne),
