@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, test } from 'node:test'
 import Native from 'better-sqlite3'
+import { build } from 'esbuild'
 import pg from 'pg'
 import { createDatabase, type Handle } from '../src/index.ts'
 import { failsWith, onEachDatabase, onEachSharedDatabase } from './support/databases.ts'
@@ -205,12 +206,20 @@ describe('A SQLite file that is only read', () => {
       await db.close()`
     const scripts = join(import.meta.dirname, '..', 'node_modules', '.cache')
     mkdirSync(scripts, { recursive: true })
-    const file = join(mkdtempSync(join(scripts, 'duolect-')), 'main.mts')
-    writeFileSync(file, program)
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', file], {
-      cwd: join(import.meta.dirname, '..'),
-      encoding: 'utf8'
+    const source = join(mkdtempSync(join(scripts, 'duolect-')), 'main.mts')
+    const file = source.replace('.mts', '.mjs')
+    writeFileSync(source, program)
+    // In one file, as the other user may not be allowed to look into the folder of the project.
+    await build({
+      entryPoints: [source],
+      outfile: file,
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      external: ['pg', 'better-sqlite3'],
+      logLevel: 'error'
     })
+    const { status, stdout, stderr } = spawnSync(process.execPath, [file], { encoding: 'utf8' })
     rmSync(dirname(file), { recursive: true })
     assert.equal(status, 0, stderr)
     assert.deepEqual(JSON.parse(stdout), [['one', 'two'], 1, [{ n: 2 }], 'read_only'])
