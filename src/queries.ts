@@ -65,7 +65,8 @@ export function callQuery<N extends QueryName>(runner: Runner, name: N, paramete
  * for more of them, and may return the result without a promise.
  */
 export function runGathered(runner: Runner, name: QueryName, parameters: QueryParameters): RunResult | Promise<RunResult> {
-  return executeNow(runner, { ...bind(textFor(name, runner), parameters, runner.dialect), isGathered: true })
+  const { text, values, expects } = bind(textFor(name, runner), parameters, runner.dialect)
+  return executeNow(runner, { text, values, parameters, expects, isGathered: true })
 }
 
 function call(runner: Runner, name: QueryName, parameters: QueryParameters | undefined): Promise<unknown> {

@@ -7,6 +7,7 @@
  * | the calls on a key                          | Postgres                        | SQLite                        |
  * |---------------------------------------------|---------------------------------|-------------------------------|
  * | only read                                   | `findValues`                    | `findValues`                  |
+ * | one read, and nothing else waits            | `findValue`, without a chain    | the store reads it at once    |
  * | a whole value, and nothing else waits       | `putLoneValue`, without a chain | `putValue`, without a chain   |
  * | begin with a whole value                    | `putValues`, `putLoneValue`     | one transaction that has the  |
  * | depend on the old value, key is absent      | `findValues`, then `addValues`  | write lock: `findValues`,     |
@@ -34,7 +35,7 @@ import { asLostCommit, copyOf, DatabaseError, type ErrorCode } from '../errors.t
 import { inTransaction, type Runner } from '../execute.ts'
 import { callQuery, runGathered, textOf } from '../queries.ts'
 import { Gathering } from '../turns.ts'
-import { StoredValue } from './stored-value.ts'
+import { StoredValue, storedValueOf } from './stored-value.ts'
 
 /** What waits for its turn on a key. */
 interface Entry {
@@ -62,6 +63,12 @@ export interface Call extends Entry {
 interface LoneValue extends Pick<Entry, 'resolve' | 'reject'> {
   readonly key: string
   readonly text: string
+}
+
+/** A read that nothing stands beside. */
+interface LoneRead {
+  readonly key: string
+  readonly call: Call
 }
 
 /** A call on several keys: on all of them, or on none. */
@@ -147,8 +154,8 @@ export class Batch {
   readonly #lockLimit: number
   /** True if a whole value that is alone is stored without a chain. */
   readonly #storesLone: boolean
-  /** A whole value that is to be stored while nothing else waits or is worked on. */
-  #lone: LoneValue | undefined
+  /** A call that is to be carried out while nothing else waits or is worked on. */
+  #lone: LoneValue | LoneRead | undefined
   /** The calls and groups that wait, by key, in order. */
   #waiting = new Map<string, (Call | Group)[]>()
   /** The keys that are worked on, and how many of their calls and groups are not settled. */
@@ -211,8 +218,14 @@ export class Batch {
   /** Adds a call to this turn. */
   add<T>(key: string, kind: Call['kind'], apply: Call['apply'], size = 0): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#queueLone()
-      this.#push(key, { kind, apply, size, resolve: resolve as (result: unknown) => void, reject })
+      const call: Call = { kind, apply, size, resolve: resolve as (result: unknown) => void, reject }
+      if (kind === 'read' && this.#canCompare && this.#storesLone && this.isIdle) {
+        this.#lone = { key, call }
+        this.#gathering.schedule()
+      } else {
+        this.#queueLone()
+        this.#push(key, call)
+      }
     })
   }
 
@@ -230,12 +243,13 @@ export class Batch {
     })
   }
 
-  /** Lets the lone value wait as all calls do. */
+  /** Lets the lone call wait as all calls do. */
   #queueLone(): void {
     const lone = this.#lone
     if (lone === undefined) return
     this.#lone = undefined
-    this.#pushValue(lone)
+    if ('call' in lone) this.#push(lone.key, lone.call)
+    else this.#pushValue(lone)
   }
 
   #pushValue(value: LoneValue): void {
@@ -362,8 +376,11 @@ export class Batch {
    * Returns how many calls they have.
    */
   #beginSteps(): number {
-    if (this.#lone !== undefined) {
-      this.#storeLone(this.#lone)
+    const lone = this.#lone
+    if (lone !== undefined) {
+      this.#lone = undefined
+      if ('call' in lone) void this.#track(this.#answerLone(lone))
+      else this.#storeLone(lone)
       return 1
     }
     let count = this.#readyGroups.length
@@ -490,6 +507,20 @@ export class Batch {
     }
   }
 
+  /** Answers a read without all that several calls need. */
+  async #answerLone({ key, call }: LoneRead): Promise<void> {
+    this.#setBusy(key, 1)
+    this.#isReading = true
+    try {
+      apply(call, storedValueOf(await callQuery(this.#runner, 'findValue', { key }), key))()
+    } catch (error) {
+      call.reject(error)
+    }
+    this.#isReading = false
+    this.#done(key, 1)
+    this.#schedule()
+  }
+
   async #answer(chains: readonly Chain[], texts: ReadonlyMap<string, string>): Promise<void> {
     for (const { chain, outcomes } of await changesOf(chains, texts)) this.#settle(chain, outcomes)
   }
@@ -514,13 +545,12 @@ export class Batch {
 
   /** Stores a whole value without all that several calls need. */
   #storeLone(value: LoneValue): void {
-    this.#lone = undefined
-    const parameters = { key: value.key, value: value.text, now: new Date() }
+    const { key, text } = value
     let result: RunResult | Promise<RunResult>
     try {
       result = this.#canCompare
-        ? runGathered(this.#runner, 'putLoneValue', { ...parameters, wait: this.#wait })
-        : runGathered(this.#runner, 'putValue', parameters)
+        ? runGathered(this.#runner, 'putLoneValue', { key, value: text, now: new Date(), wait: this.#wait })
+        : runGathered(this.#runner, 'putValue', { key, value: text, now: new Date() })
     } catch (error) {
       value.reject(error)
       return

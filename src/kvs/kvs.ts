@@ -6,7 +6,7 @@ import { callQuery } from '../queries.ts'
 import { Batch, type Call } from './batch.ts'
 import { MAX_GAP, MAX_KEY_BYTES, MAX_TOTAL_LENGTH } from './limits.ts'
 import { deleteAt, getAt, type Part, type Path, parsePath, setAt } from './path.ts'
-import { parseStored, type StoredValue } from './stored-value.ts'
+import { parseStored, type StoredValue, storedValueOf } from './stored-value.ts'
 
 /** An entry of `list`. */
 export interface Entry<T = unknown> {
@@ -97,16 +97,7 @@ export class Store implements KeyValueStore {
   }
 
   get<T = unknown>(key: string, path?: Path): Promise<T | null> {
-    return this.#checked(key, path, parts =>
-      this.#runner.isInProcess && this.#batch.isFree(key)
-        ? this.#getAtOnce(key, parts)
-        : this.#perform(key, 'read', stored => (stored.exists ? getAt(stored.copy(), parts).value : null))
-    )
-  }
-
-  async #getAtOnce<T>(key: string, parts: readonly Part[]): Promise<T | null> {
-    const row = await callQuery(this.#runner, 'findValue', { key })
-    return (row === undefined ? null : getAt(parseStored(row.value ?? 'null', key), parts).value) as T | null
+    return this.#checked(key, path, parts => this.#read(key, stored => (stored.exists ? getAt(stored.copy(), parts).value : null)))
   }
 
   set(key: string, value: unknown, path?: Path): Promise<void> {
@@ -153,7 +144,7 @@ export class Store implements KeyValueStore {
 
   has(key: string, path?: Path): Promise<boolean> {
     return this.#checked(key, path, parts =>
-      this.#perform(key, 'read', stored => (parts.length === 0 ? stored.exists : getAt(stored.value, parts).isFound))
+      this.#read(key, stored => (parts.length === 0 ? stored.exists : getAt(stored.value, parts).isFound))
     )
   }
 
@@ -287,6 +278,14 @@ export class Store implements KeyValueStore {
   /** Resolves when all calls made so far are settled. */
   settled(): Promise<void> {
     return this.#batch.settled()
+  }
+
+  #read<T>(key: string, apply: (stored: StoredValue) => unknown): Promise<T> {
+    return this.#runner.isInProcess && this.#batch.isFree(key) ? this.#readAtOnce(key, apply) : this.#perform(key, 'read', apply)
+  }
+
+  async #readAtOnce<T>(key: string, apply: (stored: StoredValue) => unknown): Promise<T> {
+    return apply(storedValueOf(await callQuery(this.#runner, 'findValue', { key }), key)) as T
   }
 
   async #perform<T>(key: string, kind: Call['kind'], apply: (stored: StoredValue) => unknown, size?: number): Promise<T> {

@@ -93,6 +93,11 @@ export class StoredValue {
   }
 }
 
+/** The value of a row that was found, or not. A NULL, which duolect itself does not store, counts as JSON's null. */
+export function storedValueOf(row: { readonly value: string | null } | undefined, key: string): StoredValue {
+  return new StoredValue(row === undefined ? undefined : (row.value ?? 'null'), key)
+}
+
 /** Reads a stored text. */
 export function parseStored(text: string, key: string): JsonValue {
   try {
