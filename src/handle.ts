@@ -2,7 +2,9 @@
  * Handles: every public call, written once. A database and a transaction differ in when a call is allowed and in what
  * `transaction()` does; all else is `BaseHandle`.
  */
+
 import type { Adapter, BoundStatement, Dialect, Row, RowCount, RunResult, TransactionOptions } from './adapter.ts'
+import { clock } from './clock.ts'
 import { atCaller, closedError, DatabaseError } from './errors.ts'
 import { decodeRows, executeBatch, executeScript, executeStatement, queryRow, queryRows, type Runner, same, settle } from './execute.ts'
 import { type KeyValueStore, Store } from './kvs/kvs.ts'
@@ -436,8 +438,8 @@ export class DatabaseHandle extends BaseHandle<OpeningAdapter> implements Databa
       for (const loop of this.loops) {
         const last = seen.get(loop)
         if (last === undefined || loop.isWaiting || last.rowsTaken !== loop.rowsTaken) {
-          seen.set(loop, { rowsTaken: loop.rowsTaken, at: performance.now() })
-        } else if (performance.now() - last.at >= ABANDONED_AFTER) {
+          seen.set(loop, { rowsTaken: loop.rowsTaken, at: clock() })
+        } else if (clock() - last.at >= ABANDONED_AFTER) {
           loop.reason = closedError()
           this.loops.delete(loop)
           await loop.end()

@@ -2,7 +2,9 @@
  * Migrations of modules: each runs once in a database, in order, together with its record in `duolect_migrations`.
  * Any number of processes may start at once, since each of them looks again under a lock before it runs one.
  */
+
 import type { Dialect } from './adapter.ts'
+import { clock } from './clock.ts'
 import { DatabaseError, messageOf } from './errors.ts'
 import { executeScript } from './execute.ts'
 import type { Transaction } from './handle.ts'
@@ -252,7 +254,7 @@ function failure(module: Module, { name }: Migration, error: unknown): DatabaseE
  * @param work is told how to say that it has the lock; from then on its failures are its own
  */
 async function patiently<T>({ waitLimit }: MigrationTarget, work: (onLocked: () => void) => Promise<T>): Promise<T> {
-  for (const since = performance.now(); ; ) {
+  for (const since = clock(); ; ) {
     let isLocked = false
     try {
       return await work(() => {
@@ -260,7 +262,7 @@ async function patiently<T>({ waitLimit }: MigrationTarget, work: (onLocked: () 
       })
     } catch (error) {
       const isWaiting = error instanceof DatabaseError && error.code === 'lock_not_available' && !isLocked
-      if (!isWaiting || (waitLimit > 0 && performance.now() - since >= waitLimit)) throw error
+      if (!isWaiting || (waitLimit > 0 && clock() - since >= waitLimit)) throw error
       await new Promise(resolve => setTimeout(resolve, 50))
     }
   }

@@ -2,8 +2,10 @@
  * Tracing of statements over `node:diagnostics_channel`: the tracing channel `duolect:query`. While nobody listens it
  * costs one look at a flag.
  */
+
 import { tracingChannel } from 'node:diagnostics_channel'
 import type { Dialect } from './adapter.ts'
+import { clock } from './clock.ts'
 
 /** The message of the tracing channel: one statement, without its parameters. */
 export interface QueryTrace {
@@ -30,7 +32,7 @@ export function isTraced(): boolean {
 /** Does the work and publishes its events. */
 export async function trace<T>(dialect: Dialect, sql: string, work: () => T | Promise<T>): Promise<T> {
   const context: QueryTrace = { dialect, sql }
-  const began = performance.now()
+  const began = clock()
   let result: T | undefined
   // tracePromise() publishes what the promise resolves with, so that must not be the rows.
   await channel.tracePromise(async () => {
@@ -39,7 +41,7 @@ export async function trace<T>(dialect: Dialect, sql: string, work: () => T | Pr
       const rows = rowsOf(result)
       if (rows !== undefined) context.rows = rows
     } finally {
-      context.duration = performance.now() - began
+      context.duration = clock() - began
     }
   }, context)
   return result as T

@@ -1,4 +1,5 @@
 /** Turns of the event loop: how long this one lasts, and what gathers in it. */
+import { clock } from './clock.ts'
 
 /** How long calls that never leave a turn of the event loop may block it, in ms. */
 export const MAX_BLOCKING_TIME = 10
@@ -17,7 +18,7 @@ export function currentTurn(): number {
   if (hasEnded) {
     hasEnded = false
     turn++
-    turnBegan = performance.now()
+    turnBegan = clock()
     setImmediate(endTurn)
   }
   return turn
@@ -30,13 +31,13 @@ function endTurn(): void {
 /** Returns true if the event loop has to run: a long chain of awaited calls would otherwise never leave its turn. */
 export function isTurnOverdue(): boolean {
   currentTurn()
-  return performance.now() - turnBegan > (next === undefined ? MAX_BLOCKING_TIME : MAX_TIME_BEFORE_OTHERS)
+  return clock() - turnBegan > (next === undefined ? MAX_BLOCKING_TIME : MAX_TIME_BEFORE_OTHERS)
 }
 
 /** Begins to count anew, for those whose share of the turn a commit would else have used up. */
 export function restartTurn(): void {
   currentTurn()
-  turnBegan = performance.now()
+  turnBegan = clock()
 }
 
 /** Resolves in the next turn; all who wait for it go on together, so that each gets its share of the turn. */

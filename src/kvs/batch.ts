@@ -30,7 +30,9 @@
  * | was refused for a value     | halved until it is alone; then the calls on its key are stored one by one             |
  * | failed for any other reason | all calls fail, as the error speaks for the database, the role or the connection      |
  */
+
 import type { RunResult } from '../adapter.ts'
+import { clock } from '../clock.ts'
 import { asLostCommit, copyOf, DatabaseError, type ErrorCode } from '../errors.ts'
 import { inTransaction, type Runner } from '../execute.ts'
 import { callQuery, runGathered, textOf } from '../queries.ts'
@@ -562,7 +564,7 @@ export class Batch {
   /** Calls on the key may come meanwhile. */
   async #awaitLone(value: LoneValue, result: Promise<RunResult>): Promise<void> {
     const { key, resolve } = value
-    const begin = performance.now()
+    const begin = clock()
     const release = () => {
       this.#isWriting = false
       this.#schedule()
@@ -656,7 +658,7 @@ export class Batch {
   async #storeOfKind(kind: ChangeKind, changes: readonly Change[]): Promise<Left[]> {
     const left: Left[] = []
     for (const portion of inPortions(changes)) {
-      const begin = performance.now()
+      const begin = clock()
       try {
         const stored = await this.#runStatement(this.#runner, kind, portion)
         const lost: Chain[] = []
@@ -710,7 +712,7 @@ export class Batch {
 
   /** Loads, applies and stores one chain under the lock of its row. */
   async #attemptUnderLock(chain: Chain): Promise<Left[]> {
-    const begin = performance.now()
+    const begin = clock()
     try {
       const outcomes = await this.#inTransaction(async tx => {
         const texts = await this.#load([chain.key], tx, this.#wait)
@@ -745,7 +747,7 @@ export class Batch {
     if (!this.#canCompare) return undefined
     if (isConflict(error)) return 'conflict'
     // A lock on the whole table is waited for before the statement can set its limit.
-    return isLockTimeout(error) && performance.now() - begin < this.#lockLimit ? 'locked' : undefined
+    return isLockTimeout(error) && clock() - begin < this.#lockLimit ? 'locked' : undefined
   }
 
   /** Goes on until every call is settled, or waits for a lock. Never fails. */
@@ -801,7 +803,7 @@ export class Batch {
    * @param error with which its row was found locked before
    */
   async #storeAlone(chain: Chain, error?: unknown): Promise<void> {
-    const until = performance.now() + this.#lockLimit - LOCK_WAIT
+    const until = clock() + this.#lockLimit - LOCK_WAIT
     let isContended = false
     while (error === undefined || (await this.#unlocked(chain.key, until))) {
       const [left] = await this.#asideLocked.run(() => (isContended ? this.#attemptUnderLock(chain) : this.#attempt([chain])))
@@ -831,7 +833,7 @@ export class Batch {
       const locked =
         keys.length === 0 ? new Set() : await callQuery(this.#runner, 'findLockedKeys', { keys }).then(keysOf, () => new Set<string>())
       for (const wait of [first, ...others]) {
-        const isOver = performance.now() >= wait.until
+        const isOver = clock() >= wait.until
         if (isOver || !locked.has(wait.key)) wait.resolve(!isOver)
         else this.#lockWaits.push(wait)
       }
@@ -843,18 +845,18 @@ export class Batch {
 
   /** @param onLocked called once if a lock of another client is in the way */
   async #storeGroup(group: Group, onLocked: () => void): Promise<void> {
-    const until = performance.now() + this.#lockLimit - LOCK_WAIT
+    const until = clock() + this.#lockLimit - LOCK_WAIT
     for (let [conflicts, isHeldUp] = [0, false]; ; ) {
       let begin = 0
       try {
         const count = await (isHeldUp ? this.#asideLocked : this.#asideGroups).run(() => {
-          begin = performance.now()
+          begin = clock()
           return group.store(this.#wait)
         })
         return group.resolve(count)
       } catch (error) {
         const reason = this.#reasonOf(error, begin)
-        if (reason === 'locked' && performance.now() < until) {
+        if (reason === 'locked' && clock() < until) {
           if (!isHeldUp) onLocked()
           isHeldUp = true
           await pause(LOCK_PAUSE)

@@ -1,3 +1,4 @@
+import { clock } from '../../clock.ts'
 import { type Host, loopLimitOf, type PostgresSettings, showHost, type TargetServer } from '../../config.ts'
 import { copyOf, DatabaseError, messageOf } from '../../errors.ts'
 import { isConnectionLost, poolerAdvice, postgresError, stateOf, unreadableError, wasUnread } from './errors.ts'
@@ -785,7 +786,7 @@ export class Connection {
   #ask(statement: Sent): Promise<Answer[]> {
     return new Promise((resolve, reject) => {
       this.#sent.push(statement)
-      if (this.#sent.length === 1) this.#startTimer(performance.now())
+      if (this.#sent.length === 1) this.#startTimer(clock())
       this.#collect()
       statement.query = new this.#Query(statement.request, (error, results) => {
         if (statement.isCopy) error = copyError()
@@ -840,13 +841,13 @@ export class Connection {
     const parts = this.#sent[0]?.request.parts
     if (parts === undefined || parts.length < 2) return
     clearTimeout(this.#timer)
-    this.#startTimer(performance.now())
+    this.#startTimer(clock())
   }
 
   /** The server has answered the oldest of the statements that were sent; the next one's time begins. */
   #ready(): void {
     clearTimeout(this.#timer)
-    const now = performance.now()
+    const now = clock()
     this.answeredAt = now
     const answered = this.#sent.shift()
     if (answered !== undefined) {
@@ -870,7 +871,7 @@ export class Connection {
   /** A statement got no answer in time: it is cancelled on the server, and the connection given up if that does not help. */
   #exceeded(): void {
     this.#isSpent = true
-    const since = performance.now()
+    const since = clock()
     this.#cancelled = this.#sent[0]
     const cancel = this.#cancel(this.#cancelled)
     this.#timer = setTimeout(() => {

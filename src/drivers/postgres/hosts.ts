@@ -1,3 +1,4 @@
+import { clock } from '../../clock.ts'
 import type { Host } from '../../config.ts'
 
 /** How long a host that did not answer in time is asked after all others, in ms. */
@@ -16,7 +17,7 @@ export class Hosts {
   }
 
   inOrder(): readonly Host[] {
-    const now = performance.now()
+    const now = clock()
     const isAvoided = (host: Host) => Number((this.#avoidedUntil.get(host) ?? 0) > now)
     return this.#hosts.toSorted((one, other) => isAvoided(one) - isAvoided(other))
   }
@@ -29,6 +30,6 @@ export class Hosts {
 
   /** Asks the host last for a while: each connection that asks it first would wait for `timeouts.connect`. */
   avoid(host: Host): void {
-    this.#avoidedUntil.set(host, performance.now() + AVOIDED_FOR)
+    this.#avoidedUntil.set(host, clock() + AVOIDED_FOR)
   }
 }

@@ -9,6 +9,7 @@
  * elsewhere. A shared connection is one of the pool's: it is taken when the first call needs it, and comes back after
  * the last one, at the end of the turn; or when somebody else waits for a connection and gets no other.
  */
+import { clock } from '../../clock.ts'
 import { copyOf } from '../../errors.ts'
 import { type Connection, lettingExit } from './connection.ts'
 import type { Pool } from './pool.ts'
@@ -63,7 +64,7 @@ export class Pace implements Timing {
     if (this.#stuck > 0) this.#stuck -= FORGIVEN
     if (wasBehind) this.expected += (Math.min(duration, MAX_SAMPLE) - this.expected) * WEIGHT
     else if (this.isFast) this.expected = Math.min(this.expected, duration)
-    else if (duration > FAST || performance.now() < this.#barredUntil) this.#fastRuns = 0
+    else if (duration > FAST || clock() < this.#barredUntil) this.#fastRuns = 0
     else this.#fastRuns++
   }
 
@@ -72,7 +73,7 @@ export class Pace implements Timing {
     this.#stuck += duration
     if (this.#stuck < MAX_STUCK) return
     this.#stuck = 0
-    const now = performance.now()
+    const now = clock()
     // One that was fast for long since the last time begins anew.
     this.#bar = now - this.#barredUntil < this.#bar ? Math.min(2 * this.#bar, MAX_BAR) : FIRST_BAR
     this.#barredUntil = now + this.#bar
@@ -157,7 +158,7 @@ export class Lanes {
     this.#open.push(lane)
     const open = (connection: Connection) => {
       lane.connection = connection
-      lane.since = performance.now()
+      lane.since = clock()
       connection.isShared = true
     }
     if (opening instanceof Promise) opening.then(open, () => this.#close(lane))
@@ -199,7 +200,7 @@ export class Lanes {
   /** Closes a lane that is stuck. */
   #look(lane: Lane): void {
     const oldest = lane.connection?.oldest
-    if (oldest === undefined || performance.now() - oldest.since < STUCK_AFTER) return
+    if (oldest === undefined || clock() - oldest.since < STUCK_AFTER) return
     // An answer may be there, if it was this process that was busy: then it is read before this runs.
     setImmediate(() => {
       if (lane.connection?.oldest !== oldest) return

@@ -1,3 +1,4 @@
+import { clock } from '../../clock.ts'
 import type { PostgresSettings } from '../../config.ts'
 import { closedError, DatabaseError } from '../../errors.ts'
 import { type Connection, lettingExit, silenceError } from './connection.ts'
@@ -34,7 +35,7 @@ interface Idle {
 }
 
 function isTrusted({ since, at }: Idle): boolean {
-  return performance.now() - since < TRUSTED_FOR && Math.abs(Date.now() - at) < TRUSTED_FOR
+  return clock() - since < TRUSTED_FOR && Math.abs(Date.now() - at) < TRUSTED_FOR
 }
 
 /** The connections of one adapter: opened when they are needed, up to a limit, and handed out one user at a time. */
@@ -122,7 +123,7 @@ export class Pool {
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { resolve, reject, timer: undefined }
       const queue = isToShare ? this.#waitingToShare : this.#waiting
-      if (!this.#hasWaiters) this.#waitsSince = performance.now()
+      if (!this.#hasWaiters) this.#waitsSince = clock()
       queue.push(waiter)
       const limit = this.#settings.timeouts.acquire
       if (limit === 0) return
@@ -166,7 +167,7 @@ export class Pool {
   mayKeep(connection: Connection, since: number, kept: number): boolean {
     if (!this.#isUsable(connection)) return false
     if (!this.#hasWaiters) return true
-    const now = performance.now()
+    const now = clock()
     if (now < since + SLICE) return true
     const { acquire } = this.#settings.timeouts
     if (now - this.#waitsSince > Math.min(STALL, acquire === 0 ? STALL : acquire / 4)) this.#stalledUntil = now + STALLED_FOR
@@ -194,7 +195,7 @@ export class Pool {
       return
     }
     connection.unref()
-    this.#idle.push({ connection, since: performance.now(), at: Date.now() })
+    this.#idle.push({ connection, since: clock(), at: Date.now() })
     this.#sweep ??= lettingExit(setTimeout(() => this.#closeOld(), IDLE_LIMIT))
   }
 
@@ -236,7 +237,7 @@ export class Pool {
     const [first, second] = this.#lastWasToShare ? [this.#waiting, this.#waitingToShare] : [this.#waitingToShare, this.#waiting]
     const queue = first.length > 0 ? first : second
     this.#lastWasToShare = queue === this.#waitingToShare
-    this.#waitsSince = performance.now()
+    this.#waitsSince = clock()
     return queue.shift()
   }
 
@@ -256,7 +257,7 @@ export class Pool {
 
   #closeOld(): void {
     this.#sweep = undefined
-    const now = performance.now()
+    const now = clock()
     while (this.#idle.length > 0 && now - (this.#idle[0] as Idle).since >= IDLE_LIMIT) {
       const { connection } = this.#idle.shift() as Idle
       this.#discard(connection)

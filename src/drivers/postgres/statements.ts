@@ -3,6 +3,7 @@
  * as it lives: after ALTER COLUMN TYPE from DATE to TIMESTAMP it goes on cutting the time off, without an error. So a
  * name is prepared anew when it is old, or older than a change of tables that this process made.
  */
+import { clock } from '../../clock.ts'
 import type { RowPlan } from './rows.ts'
 
 /** How long a name is used, in ms: as long as a change of tables by another process may go unnoticed. */
@@ -46,7 +47,7 @@ export class PreparedStatements {
   take(text: string, change: number): Prepared | undefined {
     if (text.length > MAX_TEXT_LENGTH) return undefined
     const known = this.#statements.get(text)
-    const now = performance.now()
+    const now = clock()
     if (known !== undefined && known.change === change && now - known.at < MAX_AGE) {
       this.#statements.delete(text)
       this.#statements.set(text, known)

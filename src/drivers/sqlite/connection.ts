@@ -1,4 +1,3 @@
-import { readFileSync, statSync } from 'node:fs'
 import {
   assertDistinctColumns,
   assertRowCount,
@@ -15,6 +14,7 @@ import { DatabaseError } from '../../errors.ts'
 import { statementsOf, tokens } from '../../lexer.ts'
 import { lastOfShape } from '../../shapes.ts'
 import { isGeneric, nativeCode } from './errors.ts'
+import { files } from './files.ts'
 import { SchemaWatch } from './schema.ts'
 import { type ColumnDefinition, type DecodePlan, decodePlan } from './values.ts'
 
@@ -372,7 +372,7 @@ function openFile(Native: NativeConstructor, { location, isReadOnly }: SqliteSet
     native.close()
     // With a WAL beside the file, a copy of the file alone would lack the last commits.
     if (!/^SQLITE_(CANTOPEN|READONLY)/.test(nativeCode(error)) || hasWal(location)) throw error
-    const bytes = readFileSync(location)
+    const bytes = files.readFileSync(location)
     // Bytes 18 and 19 of the header say how the file is written and read; memory has no WAL (sqlite.org/fileformat2.html).
     bytes[18] = 1
     bytes[19] = 1
@@ -382,7 +382,7 @@ function openFile(Native: NativeConstructor, { location, isReadOnly }: SqliteSet
 
 /** True if commits may stand in the WAL alone. Reading leaves an empty one behind. */
 function hasWal(location: string): boolean {
-  return (statSync(`${location}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
+  return (files.statSync(`${location}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
 }
 
 /** Rows that were copied, to be read while the connection writes. */

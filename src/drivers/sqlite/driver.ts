@@ -11,7 +11,6 @@
  * - An open iterator forbids writes on its connection, so outside of transactions an iteration has a connection
  *   of its own; inside, it reads from a temporary copy.
  */
-import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import {
   type Adapter,
@@ -27,6 +26,7 @@ import { DatabaseError, messageOf } from '../../errors.ts'
 import { isTurnOverdue, nextTurn } from '../../turns.ts'
 import { Connection, type Copy } from './connection.ts'
 import { isBusy, isGeneric, nativeCode, sqliteError } from './errors.ts'
+import { files, loadFiles } from './files.ts'
 import { loadPackage } from './load.ts'
 import { WriteQueue } from './queue.ts'
 import { Readers } from './readers.ts'
@@ -42,6 +42,7 @@ import { whenUnlocked } from './waiting.ts'
  */
 export async function openSqlite(settings: SqliteSettings): Promise<Adapter> {
   const Native = await loadPackage(settings.driver)
+  await loadFiles()
   const isMemory = settings.location === ':memory:'
   if (!isMemory && !settings.isReadOnly) createFile(settings)
   const open = (readonly: boolean) => new Connection(Native, settings, readonly)
@@ -56,7 +57,7 @@ function createFile(settings: SqliteSettings): void {
   const { location } = settings
   try {
     makeDirectory(dirname(location))
-    closeSync(openSync(location, 'a', 0o600))
+    files.closeSync(files.openSync(location, 'a', 0o600))
   } catch (error) {
     throw explainOpening(error, settings)
   }
@@ -64,13 +65,13 @@ function createFile(settings: SqliteSettings): void {
 
 /** Not by the option `recursive`, which tries for ever where a directory takes no others, as in /proc. */
 function makeDirectory(path: string): void {
-  if (existsSync(path)) return
+  if (files.existsSync(path)) return
   if (dirname(path) !== path) makeDirectory(dirname(path))
   try {
-    mkdirSync(path, 0o700)
+    files.mkdirSync(path, 0o700)
   } catch (error) {
     // Another process may have made it meanwhile.
-    if (!existsSync(path)) throw error
+    if (!files.existsSync(path)) throw error
   }
 }
 

@@ -1,4 +1,5 @@
 import { type BoundStatement, type Row, type RunResult, transactionControlError } from '../../adapter.ts'
+import { clock } from '../../clock.ts'
 import { copyOf, DatabaseError, type ErrorCode, withStatement } from '../../errors.ts'
 import { currentTurn, Gathering, MAX_BLOCKING_TIME, nextTurn, restartTurn } from '../../turns.ts'
 import type { Connection, Prepared } from './connection.ts'
@@ -101,7 +102,7 @@ export class WriteQueue {
 
   #add(kind: Kind, statements: readonly BoundStatement[], hasLimit = true): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const entry: Entry = { kind, statements, resolve, reject, since: performance.now(), timer: undefined, isExpired: false }
+      const entry: Entry = { kind, statements, resolve, reject, since: clock(), timer: undefined, isExpired: false }
       if (hasLimit && (this.isHeld || this.#exclusiveWaiting > 0)) this.#limit(entry)
       if (kind === 'exclusive') this.#exclusiveWaiting++
       this.#waiting.push(entry)
@@ -116,8 +117,8 @@ export class WriteQueue {
   #limit(entry: Entry): void {
     if (this.#lockLimit === 0) return
     const look = () => {
-      const since = Math.max(entry.since, this.#exclusiveSince ?? performance.now())
-      const left = since + this.#lockLimit - performance.now()
+      const since = Math.max(entry.since, this.#exclusiveSince ?? clock())
+      const left = since + this.#lockLimit - clock()
       if (left > 0) {
         entry.timer = setTimeout(look, Math.ceil(left))
         return
@@ -200,7 +201,7 @@ export class WriteQueue {
   }
 
   async #runExclusive(entry: Entry): Promise<void> {
-    this.#exclusiveSince = performance.now()
+    this.#exclusiveSince = clock()
     await new Promise<void>(release => entry.resolve(release))
     this.#exclusiveSince = undefined
   }
@@ -248,11 +249,11 @@ export class WriteQueue {
 
   /** Runs entries in the open transaction, as long as the event loop may be blocked, and commits. */
   #runGroup(): void {
-    const start = performance.now()
+    const start = clock()
     const done: { entry: Entry; result: unknown }[] = []
     const again: Entry[] = []
     // An entry that runs alone runs before those behind it, so the group ends there.
-    while (again.length === 0 && this.#connection.inTransaction && performance.now() - start < MAX_BLOCKING_TIME) {
+    while (again.length === 0 && this.#connection.inTransaction && clock() - start < MAX_BLOCKING_TIME) {
       const next = this.#peek()
       if (next === undefined || next.kind === 'exclusive') break
       const entry = this.#take()

@@ -1,4 +1,5 @@
 /** Waiting for the locks of other connections without blocking. */
+import { clock } from '../../clock.ts'
 import { DatabaseError } from '../../errors.ts'
 import { isBusy, sqliteError } from './errors.ts'
 
@@ -14,13 +15,13 @@ function pause(milliseconds: number): Promise<void> {
  * @throws DatabaseError `lock_not_available` after the limit
  */
 export async function whenUnlocked<T>(limit: number, work: () => T, sql?: string): Promise<T> {
-  const start = performance.now()
+  const start = clock()
   for (let attempt = 0; ; attempt++) {
     try {
       return work()
     } catch (error) {
       if (!isBusy(error)) throw sqliteError(error, sql)
-      if (limit > 0 && performance.now() - start >= limit) {
+      if (limit > 0 && clock() - start >= limit) {
         throw new DatabaseError(
           'lock_not_available',
           `Another connection held the lock of the SQLite database for ${limit} ms (timeouts.lock): that of another process, or of ` +
