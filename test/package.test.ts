@@ -46,6 +46,27 @@ describe('The package', () => {
     return { status, output: stdout + stderr }
   }
 
+  /** The JavaScript files that a program loads, in the folder of the build. */
+  function filesOf(dist: string): string[] {
+    return ['index.js', ...readdirSync(join(dist, 'chunks')).map(name => join('chunks', name))]
+  }
+
+  /** Runs a program on Postgres, in a schema of its own. */
+  function runOnPostgres(folder: string, source: string): { status: number | null; output: string } {
+    const schema = `package_${process.pid}`
+    const url = process.env.TEST_PG_URL as string
+    const prepare = `
+      import pg from 'pg'
+      const client = new pg.Client(process.env.TEST_PG_URL)
+      await client.connect()
+      await client.query('DROP SCHEMA IF EXISTS ${schema} CASCADE')`
+    assert.equal(run(folder, `${prepare}\nawait client.query('CREATE SCHEMA ${schema}')\nawait client.end()`).status, 0)
+    const connection = `${url}${url.includes('?') ? '&' : '?'}options=-c%20search_path%3D${schema}`
+    const result = run(folder, source, { DATABASE: 'postgres', DATABASE_URL: connection })
+    run(folder, `${prepare}\nawait client.end()`)
+    return result
+  }
+
   const USE = `
     import { createDatabase, sql } from 'duolect'
     const db = createDatabase()
@@ -83,7 +104,9 @@ describe('The package', () => {
     const { status, stdout } = spawnSync(process.execPath, [join(dist, 'tools', 'cli.js'), 'schema', '--sqlite'], { encoding: 'utf8' })
     assert.equal(status, 0)
     assert.match(stdout, /^CREATE TABLE IF NOT EXISTS kvs/)
-    assert.doesNotMatch(readFileSync(join(dist, 'index.js'), 'utf8'), /src\/tools|src\/files|duolect_seal_/)
+    for (const file of filesOf(dist)) {
+      assert.doesNotMatch(readFileSync(join(dist, file), 'utf8'), /src\/tools|src\/files|duolect_seal_/)
+    }
   })
 
   test('holds what its pages link to', () => {
@@ -108,19 +131,45 @@ describe('The package', () => {
   })
 
   test('works from JavaScript with Postgres alone', () => {
-    const folder = project('postgres', ['pg'])
-    const schema = `package_${process.pid}`
-    const url = process.env.TEST_PG_URL as string
-    const prepare = `
-      import pg from 'pg'
-      const client = new pg.Client(process.env.TEST_PG_URL)
-      await client.connect()
-      await client.query('DROP SCHEMA IF EXISTS ${schema} CASCADE')`
-    assert.equal(run(folder, `${prepare}\nawait client.query('CREATE SCHEMA ${schema}')\nawait client.end()`).status, 0)
-    const connection = `${url}${url.includes('?') ? '&' : '?'}options=-c%20search_path%3D${schema}`
-    const used = run(folder, USE, { DATABASE: 'postgres', DATABASE_URL: connection })
-    run(folder, `${prepare}\nawait client.end()`)
-    assert.deepEqual(used, { status: 0, output: RESULT })
+    assert.deepEqual(runOnPostgres(project('postgres', ['pg']), USE), { status: 0, output: RESULT })
+  })
+
+  /** Parts of Node.js that take ms to load, and whether the program has another `navigator` than before. */
+  const START = `
+    import { createDatabase } from 'duolect'
+    const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator')
+    const db = createDatabase()
+    await db.saveUser({ id: '1', platform: 'slack' })
+    await db.all('SELECT id FROM users')
+    const slow = process.moduleLoadList.filter(name => /NativeModule (perf_hooks|internal\\/fs\\/streams|internal\\/deps\\/undici\\/undici)$/.test(name))
+    const isSame = Object.getOwnPropertyDescriptor(globalThis, 'navigator')?.get === before?.get
+    process._rawDebug(JSON.stringify({ slow, isSame }))
+    await db.close()`
+
+  test('loads at a start on SQLite what it needs alone', () => {
+    const folder = project('start-sqlite', ['better-sqlite3'])
+    const expected = { status: 0, output: '{"slow":[],"isSame":true}\n' }
+    assert.deepEqual(run(folder, START, { DATABASE: '', DATA_DIR: '' }), expected)
+  })
+
+  test('loads at a start on Postgres what it needs alone', () => {
+    const { status, output } = runOnPostgres(project('start-postgres', ['pg']), START)
+    assert.equal(status, 0, output)
+    // pg itself loads other parts.
+    assert.doesNotMatch(output, /undici/)
+    assert.match(output, /"isSame":true/)
+  })
+
+  test('is one file for all that is loaded at once, and one for each driver', () => {
+    const dist = join(project('files', []), 'node_modules', 'duolect', 'dist')
+    const importsOf = (file: string) =>
+      [...readFileSync(join(dist, file), 'utf8').matchAll(/^\} from "(\..+)";/gm)].map(([, path = '']) => join(dirname(file), path))
+    const [core = '', ...others] = importsOf('index.js')
+    assert.deepEqual([others, importsOf(core)], [[], []])
+    const later = filesOf(dist).filter(file => file !== 'index.js' && file !== core)
+    assert.equal(later.length, 3)
+    for (const file of later) assert.deepEqual(importsOf(file), [core])
+    assert.doesNotMatch(readFileSync(join(dist, core), 'utf8'), /class (Sqlite|Postgres)Driver/)
   })
 
   test('has errors that name themselves, when they are printed too', () => {
@@ -247,17 +296,20 @@ describe('The package', () => {
 
   test('takes no driver from the machine that a bundle was built on', () => {
     const folder = project('bundled', [])
-    // What webpack makes of import.meta.url.
-    const dist = readFileSync(join(folder, 'node_modules', 'duolect', 'dist', 'index.js'), 'utf8')
     const built = project('build-machine', [])
     mkdirSync(join(built, 'node_modules', 'better-sqlite3'))
     writeFileSync(
       join(built, 'node_modules', 'better-sqlite3', 'index.js'),
       "module.exports = class { constructor() { console.log('of the build machine'); process.exit(3) } }"
     )
+    // What webpack makes of import.meta.url.
     const url = new URL(`file://${join(built, 'node_modules', 'duolect', 'dist', 'index.js')}`)
-    writeFileSync(join(folder, 'bundle.js'), dist.replaceAll('import.meta.url', JSON.stringify(url)))
-    const { output } = run(folder, OPEN.replace("'duolect'", "'./bundle.js'"), INSIST)
+    cpSync(join(folder, 'node_modules', 'duolect', 'dist'), join(folder, 'bundle'), { recursive: true })
+    for (const file of filesOf(join(folder, 'bundle'))) {
+      const path = join(folder, 'bundle', file)
+      writeFileSync(path, readFileSync(path, 'utf8').replaceAll('import.meta.url', JSON.stringify(url)))
+    }
+    const { output } = run(folder, OPEN.replace("'duolect'", "'./bundle/index.js'"), INSIST)
     assert.match(output, /^missing_driver.*Run: npm install better-sqlite3/)
   })
 
