@@ -814,6 +814,14 @@ const CALLS: Readonly<Record<string, (db: Database) => Promise<unknown>>> = {
     await db.exec('ALTER TABLE kvs RENAME TO old_kvs')
     await db.kvs.get('key')
   },
+  'kvs.has()': async db => {
+    await db.exec('ALTER TABLE kvs RENAME TO old_kvs')
+    await db.kvs.has('key')
+  },
+  'kvs.get() of what is no JSON': async db => {
+    await db.run("INSERT INTO kvs (key, value) VALUES ('key', '{')")
+    await db.kvs.get('key')
+  },
   'kvs.set() of a bad value': async db => await db.kvs.set('key', Number.NaN),
   'saveUser()': async db => {
     await db.exec('ALTER TABLE users RENAME TO old_users')

@@ -285,7 +285,11 @@ export class Store implements KeyValueStore {
   }
 
   async #readAtOnce<T>(key: string, apply: (stored: StoredValue) => unknown): Promise<T> {
-    return apply(storedValueOf(await callQuery(this.#runner, 'findValue', { key }), key)) as T
+    try {
+      return apply(storedValueOf(await callQuery(this.#runner, 'findValue', { key }), key)) as T
+    } catch (error) {
+      throw atCaller(error)
+    }
   }
 
   async #perform<T>(key: string, kind: Call['kind'], apply: (stored: StoredValue) => unknown, size?: number): Promise<T> {
