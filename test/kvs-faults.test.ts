@@ -380,6 +380,24 @@ onPostgres('A key that another client has locked', database => {
     })
   })
 
+  test('keeps the order of calls with a clear() inside of one that waits', async () => {
+    const { db, config } = await openLimited()
+    const calls: Promise<unknown>[] = []
+    await whileLocked(config, "SELECT * FROM kvs WHERE key = 'B' FOR UPDATE", async () => {
+      calls.push(db.kvs.set('B', 1))
+      await pause(LOCK / 20)
+      await whileLocked(config, LOCK_OF_A, async () => {
+        calls.push(db.kvs.clear(), db.kvs.clear({ prefix: 'A' }))
+        await pause(LOCK / 20)
+        calls.push(db.kvs.get('A1'))
+        await pause(LOCK / 20)
+      })
+      await pause(LOCK / 5)
+    })
+    assert.deepEqual(await Promise.all(calls), [undefined, 3, 0, null])
+    assert.equal(await db.kvs.get('B'), null)
+  })
+
   test('leaves the only connection of a pool to the others', async () => {
     const { db: first, config } = await openLimited()
     await first.close()
@@ -825,6 +843,19 @@ onEachDatabase('deleteMany(), clear() and keys()', database => {
       ])
     )
     assert.deepEqual(results.slice(10), [2, false])
+  })
+
+  test('keep their order where one clear() is inside of another', async () => {
+    const db = await database.open()
+    const { kvs } = db
+    const inside = [kvs.set('b', 1), kvs.clear(), kvs.clear({ prefix: 'a' }), kvs.get('a')]
+    assert.deepEqual(await Promise.all(inside), [undefined, 1, 0, null])
+    await kvs.setMany(Object.entries({ a: 1, ab: 1, b: 1 }))
+    assert.deepEqual(await Promise.all([kvs.clear({ prefix: 'a' }), kvs.clear(), kvs.clear({ prefix: 'ab' })]), [2, 1, 0])
+    await kvs.setMany(Object.entries({ a: 1, ab: 1, b: 1 }))
+    const around = [kvs.clear({ prefix: 'ab' }), kvs.clear({ prefix: 'a' }), kvs.set('ab', 2), kvs.clear({ prefix: 'ab' }), kvs.has('ab')]
+    assert.deepEqual(await Promise.all(around), [1, 1, undefined, 1, false])
+    assert.equal(await kvs.clear(), 1)
   })
 
   test('keep their order with calls that come while a clear() waits', async () => {

@@ -271,7 +271,8 @@ export class Batch {
    */
   clear(prefix: string, end: string | null): Promise<number> {
     this.#queueLone()
-    const keys = [...new Set([...this.#busy.keys(), ...this.#waiting.keys()])].filter(key => key.startsWith(prefix))
+    // With the prefix itself among them, two that overlap have a key in common, so that the later one waits.
+    const keys = [...new Set([prefix, ...this.#busy.keys(), ...this.#waiting.keys()])].filter(key => key.startsWith(prefix))
     const remove = async (wait: string) => {
       const result = this.#canCompare
         ? callQuery(this.#runner, 'removePrefix', { prefix, end, wait })
