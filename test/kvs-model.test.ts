@@ -5,8 +5,7 @@ import { createDatabase, type Database, type JsonValue, type KeyValueStore, type
 import { deleteAt, getAt, parsePath, setAt } from '../src/kvs/path.ts'
 import { onEachDatabase, type TestDatabase } from './support/databases.ts'
 
-/** How many programs run on each database and in each way. */
-/** Of each kind; there are three kinds on every database. */
+/** How many programs run on each database, of each of the three kinds. */
 const RUNS = Number(process.env.DUOLECT_TEST_RUNS ?? 700)
 
 /** A call, on keys that are numbers from 0: each program has keys of its own. */
@@ -14,7 +13,8 @@ type Call =
   | { readonly name: 'get' | 'has' | 'delete'; readonly key: number; readonly path: Path | undefined }
   | { readonly name: 'set'; readonly key: number; readonly value: JsonValue; readonly path: Path | undefined }
   | { readonly name: 'update'; readonly key: number; readonly change: keyof typeof changes }
-  | { readonly name: 'getMany'; readonly keys: readonly number[] }
+  | { readonly name: 'clear'; readonly key: number }
+  | { readonly name: 'getMany' | 'deleteMany'; readonly keys: readonly number[] }
   | { readonly name: 'setMany'; readonly entries: readonly (readonly [number, JsonValue])[] }
   | { readonly name: 'list'; readonly limit: number }
 
@@ -62,7 +62,11 @@ const call: fc.Arbitrary<Call> = fc.oneof(
       change: fc.constantFrom('wrap' as const, 'count' as const, 'keep' as const, 'extend' as const, 'fail' as const)
     })
   },
-  { weight: 1, arbitrary: fc.record({ name: fc.constant('getMany' as const), keys: fc.array(key, { maxLength: 4 }) }) },
+  { weight: 1, arbitrary: fc.record({ name: fc.constant('clear' as const), key }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ name: fc.constantFrom('getMany' as const, 'deleteMany' as const), keys: fc.array(key, { maxLength: 4 }) })
+  },
   { weight: 1, arbitrary: fc.record({ name: fc.constant('setMany' as const), entries: fc.array(fc.tuple(key, value), { maxLength: 4 }) }) },
   { weight: 1, arbitrary: fc.record({ name: fc.constant('list' as const), limit: fc.nat({ max: 5 }) }) }
 )
@@ -92,6 +96,13 @@ class Model {
         const found = call.keys.map(key => nameOf(this.#prefix, key)).filter(key => this.#values.has(key))
         return new Map(found.map(key => [key, this.#values.get(key)]))
       }
+      case 'deleteMany':
+        return call.keys.filter(key => this.#values.delete(nameOf(this.#prefix, key))).length
+      case 'clear': {
+        const cleared = [...this.#values.keys()].filter(key => key.startsWith(nameOf(this.#prefix, call.key)))
+        for (const key of cleared) this.#values.delete(key)
+        return cleared.length
+      }
       case 'setMany':
         for (const [key, value] of call.entries) this.#values.set(nameOf(this.#prefix, key), structuredClone(value))
         return undefined
@@ -105,7 +116,7 @@ class Model {
     }
   }
 
-  #performOnKey(call: Exclude<Call, { name: 'getMany' | 'setMany' | 'list' }>, key: string): unknown {
+  #performOnKey(call: Exclude<Call, { name: 'getMany' | 'deleteMany' | 'setMany' | 'clear' | 'list' }>, key: string): unknown {
     const old = structuredClone(this.#values.get(key))
     if (call.name === 'update') {
       const changed = changes[call.change](old ?? null)
@@ -132,6 +143,7 @@ class Model {
   }
 }
 
+/** The name of key 0 is what those of all others begin with, so that one clear() may cover what another does. */
 function nameOf(prefix: string, key: number): string {
   return `${prefix}${['', 'b', 'é', '\u{1f600}'][key]}`
 }
@@ -160,6 +172,10 @@ function perform(kvs: KeyValueStore, prefix: string, call: Call): Promise<unknow
       return kvs.update<JsonValue>(nameOf(prefix, call.key), changes[call.change] as (old: JsonValue) => JsonValue)
     case 'getMany':
       return kvs.getMany(call.keys.map(key => nameOf(prefix, key)))
+    case 'deleteMany':
+      return kvs.deleteMany(call.keys.map(key => nameOf(prefix, key)))
+    case 'clear':
+      return kvs.clear({ prefix: nameOf(prefix, call.key) })
     case 'setMany':
       return kvs.setMany(call.entries.map(([key, value]) => [nameOf(prefix, key), value] as const))
     case 'list':
