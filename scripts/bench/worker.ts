@@ -40,7 +40,6 @@ function workloadOf(id: string): Workload {
 /** Runs so many calls, and returns how many milliseconds they took. */
 async function time({ id, width, before, call }: Workload, count: number): Promise<number> {
   await before?.(target)
-  globalThis.gc?.()
   const first = counters.get(id) ?? 0
   counters.set(id, first + count)
   let next = first
