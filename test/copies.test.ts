@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
 import * as own from '../src/index.ts'
+import { bundle } from './support/bundle.ts'
 import { failsWith, onEachDatabase } from './support/databases.ts'
 
 let directory = ''
@@ -15,15 +15,7 @@ let other: typeof own
 before(async () => {
   directory = mkdtempSync(join(tmpdir(), 'duolect-copy-'))
   const outfile = join(directory, 'copy.mjs')
-  await build({
-    entryPoints: [join(import.meta.dirname, '..', 'src', 'index.ts')],
-    outfile,
-    bundle: true,
-    external: ['pg', 'better-sqlite3'],
-    format: 'esm',
-    platform: 'node',
-    logLevel: 'silent'
-  })
+  await bundle(join(import.meta.dirname, '..', 'src', 'index.ts'), outfile)
   other = (await import(pathToFileURL(outfile).href)) as typeof own
 })
 

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
-import { build } from 'esbuild'
+import { bundle } from './support/bundle.ts'
 import { commandLine } from './support/command-line.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -104,16 +104,7 @@ describe('npx duolect generate', () => {
   /** Bundles a file of a folder, and runs it where there are no SQL files. */
   async function bundleAndRun(folder: string, parameters: readonly string[], file = 'src/main.ts'): Promise<string> {
     const elsewhere = mkdtempSync(join(directory, 'bundle-'))
-    await build({
-      entryPoints: [join(folder, file)],
-      outfile: join(elsewhere, 'main.mjs'),
-      bundle: true,
-      format: 'esm',
-      platform: 'node',
-      external: ['pg', 'better-sqlite3'],
-      alias: { duolect: join(root, 'src', 'index.ts'), 'duolect/testing': join(root, 'src', 'testing.ts') },
-      logLevel: 'error'
-    })
+    await bundle(join(folder, file), join(elsewhere, 'main.mjs'))
     // Tests of their own, not of this run.
     const { NODE_TEST_CONTEXT: _, ...env } = process.env
     const { stdout, stderr } = spawnSync(process.execPath, ['main.mjs', ...parameters], { cwd: elsewhere, env, encoding: 'utf8' })

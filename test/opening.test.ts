@@ -7,9 +7,9 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, test } from 'node:test'
 import Native from 'better-sqlite3'
-import { build } from 'esbuild'
 import pg from 'pg'
 import { createDatabase, type Handle } from '../src/index.ts'
+import { bundle } from './support/bundle.ts'
 import { failsWith, onEachDatabase, onEachSharedDatabase } from './support/databases.ts'
 import { start } from './support/processes.ts'
 
@@ -210,15 +210,7 @@ describe('A SQLite file that is only read', () => {
     const file = source.replace('.mts', '.mjs')
     writeFileSync(source, program)
     // In one file, as the other user may not be allowed to look into the folder of the project.
-    await build({
-      entryPoints: [source],
-      outfile: file,
-      bundle: true,
-      format: 'esm',
-      platform: 'node',
-      external: ['pg', 'better-sqlite3'],
-      logLevel: 'error'
-    })
+    await bundle(source, file)
     const { status, stdout, stderr } = spawnSync(process.execPath, [file], { encoding: 'utf8' })
     rmSync(dirname(file), { recursive: true })
     assert.equal(status, 0, stderr)

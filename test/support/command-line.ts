@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before } from 'node:test'
-import { build } from 'esbuild'
+import { bundle } from './bundle.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -26,15 +26,7 @@ export function commandLine(): CommandLine {
 
   before(async () => {
     symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'))
-    await build({
-      entryPoints: [join(root, 'src', 'tools', 'cli.ts')],
-      outfile: file,
-      bundle: true,
-      format: 'esm',
-      platform: 'node',
-      external: ['pg', 'better-sqlite3'],
-      logLevel: 'error'
-    })
+    await bundle(join(root, 'src', 'tools', 'cli.ts'), file)
   })
 
   after(() => rmSync(directory, { recursive: true, force: true }))
