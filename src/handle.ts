@@ -2,7 +2,6 @@
  * Handles: every public call, written once. A database and a transaction differ in when a call is allowed and in what
  * `transaction()` does; all else is `BaseHandle`.
  */
-
 import type { Adapter, BoundStatement, Dialect, Row, RowCount, RunResult, TransactionOptions } from './adapter.ts'
 import { clock } from './clock.ts'
 import { atCaller, closedError, DatabaseError } from './errors.ts'

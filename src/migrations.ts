@@ -2,7 +2,6 @@
  * Migrations of modules: each runs once in a database, in order, together with its record in `duolect_migrations`.
  * Any number of processes may start at once, since each of them looks again under a lock before it runs one.
  */
-
 import type { Dialect } from './adapter.ts'
 import { clock } from './clock.ts'
 import { DatabaseError, messageOf } from './errors.ts'

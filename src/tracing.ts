@@ -2,7 +2,6 @@
  * Tracing of statements over `node:diagnostics_channel`: the tracing channel `duolect:query`. While nobody listens it
  * costs one look at a flag.
  */
-
 import { tracingChannel } from 'node:diagnostics_channel'
 import type { Dialect } from './adapter.ts'
 import { clock } from './clock.ts'

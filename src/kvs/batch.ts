@@ -7,7 +7,7 @@
  * | the calls on a key                          | Postgres                        | SQLite                        |
  * |---------------------------------------------|---------------------------------|-------------------------------|
  * | only read                                   | `findValues`                    | `findValues`                  |
- * | one read, and nothing else waits            | `findValue`, without a chain    | the store reads it at once    |
+ * | one read, and nothing else waits            | `findValue`, without a chain    | `findValue`, without a chain  |
  * | a whole value, and nothing else waits       | `putLoneValue`, without a chain | `putValue`, without a chain   |
  * | begin with a whole value                    | `putValues`, `putLoneValue`     | one transaction that has the  |
  * | depend on the old value, key is absent      | `findValues`, then `addValues`  | write lock: `findValues`,     |
@@ -154,8 +154,8 @@ export class Batch {
   readonly #canCompare: boolean
   /** How long a key waits for the lock of another client, in ms. */
   readonly #lockLimit: number
-  /** True if a whole value that is alone is stored without a chain. */
-  readonly #storesLone: boolean
+  /** True if a read or a whole value that is alone is carried out without a chain. */
+  readonly #takesLone: boolean
   /** A call that is to be carried out while nothing else waits or is worked on. */
   #lone: LoneValue | LoneRead | undefined
   /** The calls and groups that wait, by key, in order. */
@@ -191,7 +191,7 @@ export class Batch {
     this.#runner = runner
     this.#isTransaction = runner.begin === undefined
     this.#canCompare = textOf('swapValues', runner.dialect) !== undefined
-    this.#storesLone = this.#canCompare ? !this.#isTransaction : runner.isInProcess === true
+    this.#takesLone = this.#canCompare ? !this.#isTransaction : runner.isInProcess === true
     this.#lockLimit = lockLimit === 0 ? Infinity : lockLimit
   }
 
@@ -221,7 +221,7 @@ export class Batch {
   add<T>(key: string, kind: Call['kind'], apply: Call['apply'], size = 0): Promise<T> {
     return new Promise((resolve, reject) => {
       const call: Call = { kind, apply, size, resolve: resolve as (result: unknown) => void, reject }
-      if (kind === 'read' && this.#canCompare && this.#storesLone && this.isIdle) {
+      if (kind === 'read' && this.#takesLone && this.isIdle) {
         this.#lone = { key, call }
         this.#gathering.schedule()
       } else {
@@ -235,7 +235,7 @@ export class Batch {
   put(key: string, text: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const value = { key, text, resolve: resolve as (result: unknown) => void, reject }
-      if (this.#storesLone && this.isIdle) {
+      if (this.#takesLone && this.isIdle) {
         this.#lone = value
         this.#gathering.schedule()
       } else {
