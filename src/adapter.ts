@@ -137,6 +137,11 @@ export interface Adapter extends Executor {
    * @default false
    */
   readonly isInProcess?: boolean | undefined
+  /**
+   * Maximum number of statements that run at a time. With 1, the store does not send two beside each other.
+   * @default no limit
+   */
+  readonly maxConnections?: number | undefined
   /** Begins a transaction. Of `options`, `retries` is handled by the caller. */
   begin(options: BeginOptions): Promise<Session>
   /**

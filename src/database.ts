@@ -24,7 +24,8 @@ import { putUser, type User, type UserInput } from './users.ts'
 export function createDatabase(config?: DatabaseConfig | string): Database {
   const settings = readSettings(config)
   const { dialect, location, maxValueBytes, timeouts } = settings
-  const adapter = new AdapterOnFirstUse(dialect, dialect === 'sqlite', () => openDriver(settings))
+  const traits = dialect === 'sqlite' ? { dialect, isInProcess: true } : { dialect, maxConnections: settings.maxConnections }
+  const adapter = new AdapterOnFirstUse(traits, () => openDriver(settings))
   return new DatabaseHandle(adapter, { location, maxValueBytes, ...limitsOf(timeouts) })
 }
 
@@ -37,7 +38,7 @@ export function createDatabase(config?: DatabaseConfig | string): Database {
  */
 export function createDatabaseFrom(adapter: Adapter): Database {
   checkDialect(adapter)
-  const onFirstUse = new AdapterOnFirstUse(adapter.dialect, adapter.isInProcess ?? false, async () => {
+  const onFirstUse = new AdapterOnFirstUse(adapter, async () => {
     await createTables(adapter)
     return adapter
   })
@@ -82,17 +83,22 @@ function checkDialect({ dialect }: Adapter): void {
 
 // Opening -------------------------------------------------------------------------------------------------------
 
+/** What is known of an adapter before it is opened. */
+type AdapterTraits = Pick<Adapter, 'dialect' | 'isInProcess' | 'maxConnections'>
+
 /** An adapter that is opened when it is first used. Forwards every call to the driver. */
 class AdapterOnFirstUse implements OpeningAdapter {
   readonly dialect: Dialect
   readonly isInProcess: boolean
+  readonly maxConnections: number | undefined
   readonly #open: () => Promise<Adapter>
   #driver: Adapter | undefined
   #opening: Promise<Adapter> | undefined
 
-  constructor(dialect: Dialect, isInProcess: boolean, open: () => Promise<Adapter>) {
+  constructor({ dialect, isInProcess = false, maxConnections }: AdapterTraits, open: () => Promise<Adapter>) {
     this.dialect = dialect
     this.isInProcess = isInProcess
+    this.maxConnections = maxConnections
     this.#open = open
   }
 

@@ -17,7 +17,7 @@ import { decodeExpressions } from './values.ts'
 
 /** What statements run on: an adapter, or a session of it, which cannot begin another transaction. */
 export type Runner = Executor &
-  Pick<Adapter, 'dialect' | 'isInProcess'> &
+  Pick<Adapter, 'dialect' | 'isInProcess' | 'maxConnections'> &
   Partial<Pick<Adapter, 'begin'>> & {
     /** True for a transaction that must not write. */
     readonly isReadOnly?: boolean

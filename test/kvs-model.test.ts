@@ -8,6 +8,9 @@ import { onEachDatabase, type TestDatabase } from './support/databases.ts'
 /** How many programs run on each database, of each of the three kinds. */
 const RUNS = Number(process.env.DUOLECT_TEST_RUNS ?? 700)
 
+/** How many of them run at the same time, so that steps of many keys overlap. */
+const AT_A_TIME = 50
+
 /** A call, on keys that are numbers from 0: each program has keys of its own. */
 type Call =
   | { readonly name: 'get' | 'has' | 'delete'; readonly key: number; readonly path: Path | undefined }
@@ -69,6 +72,26 @@ const call: fc.Arbitrary<Call> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ name: fc.constant('setMany' as const), entries: fc.array(fc.tuple(key, value), { maxLength: 4 }) }) },
   { weight: 1, arbitrary: fc.record({ name: fc.constant('list' as const), limit: fc.nat({ max: 5 }) }) }
+)
+
+const LIST: Call = { name: 'list', limit: 10 }
+
+/** What is called without awaiting it, and what is awaited then. */
+interface Turn {
+  readonly calls: readonly Call[]
+  readonly pause: 'none' | 'microtask' | 'turn' | 'settled'
+}
+
+/** A listing reads page by page and so sees later calls, too: it is made when all is settled. */
+const turns: fc.Arbitrary<Turn[]> = fc.array(
+  fc.record({
+    calls: fc.array(
+      call.filter(({ name }) => name !== 'list'),
+      { minLength: 1, maxLength: 8 }
+    ),
+    pause: fc.constantFrom('none' as const, 'microtask' as const, 'turn' as const, 'settled' as const)
+  }),
+  { minLength: 1, maxLength: 6, size: 'max' }
 )
 
 // The model -----------------------------------------------------------------------------------------------------
@@ -195,10 +218,30 @@ async function open(database: TestDatabase): Promise<Database> {
   return database.closeAfterTest(createDatabase({ ...config, sqlite: { ...config.sqlite, durability: 'normal' } }))
 }
 
+let programs = 0
+
+/** Makes the calls turn by turn, without awaiting them. */
+async function assertAgrees(kvs: KeyValueStore, program: readonly Turn[]): Promise<void> {
+  const prefix = `program ${programs++} `
+  const model = new Model(prefix)
+  const expected: Answer[] = []
+  const answers: Promise<Answer>[] = []
+  for (const { calls, pause } of program) {
+    for (const call of calls) {
+      answers.push(answer(kvs, prefix, call))
+      expected.push(model.answer(call))
+    }
+    if (pause === 'settled') await Promise.all(answers)
+    else if (pause === 'turn') await new Promise(resolve => setImmediate(resolve))
+    else if (pause === 'microtask') await undefined
+  }
+  assert.deepEqual(await Promise.all(answers), expected)
+  assert.deepEqual(await answer(kvs, prefix, LIST), model.answer(LIST))
+}
+
 onEachDatabase('Random programs', database => {
   test(`${RUNS} whose calls are awaited one by one agree with the model`, async () => {
     const { kvs } = await open(database)
-    let programs = 0
     const check = async (program: readonly Call[]) => {
       const prefix = `program ${programs++} `
       const model = new Model(prefix)
@@ -211,38 +254,23 @@ onEachDatabase('Random programs', database => {
 
   test(`${RUNS} whose calls are made turn by turn, not awaited, agree with the model in the order of the calls`, async () => {
     const { kvs } = await open(database)
-    let programs = 0
-    const check = async (turns: readonly Turn[]) => {
-      const prefix = `program ${programs++} `
-      const model = new Model(prefix)
-      const expected: Answer[] = []
-      const answers: Promise<Answer>[] = []
-      for (const { calls, pause } of turns) {
-        for (const call of calls) {
-          answers.push(answer(kvs, prefix, call))
-          expected.push(model.answer(call))
-        }
-        if (pause === 'settled') await Promise.all(answers)
-        else if (pause === 'turn') await new Promise(resolve => setImmediate(resolve))
-        else if (pause === 'microtask') await undefined
-      }
-      assert.deepEqual(await Promise.all(answers), expected)
-      assert.deepEqual(await answer(kvs, prefix, LIST), model.answer(LIST))
+    await fc.assert(
+      fc.asyncProperty(turns, program => assertAgrees(kvs, program)),
+      { seed: 6, numRuns: RUNS }
+    )
+  })
+
+  test(`${RUNS} of these agree with the model when ${AT_A_TIME} at a time have many keys on their way`, async () => {
+    const { kvs } = await open(database)
+    const programs = fc.array(turns, { minLength: AT_A_TIME, maxLength: AT_A_TIME, size: 'max' })
+    const check = async (together: readonly (readonly Turn[])[]) => {
+      await Promise.all(together.map(program => assertAgrees(kvs, program)))
     }
-    // A listing reads page by page and so sees later calls, too: it is made when all is settled.
-    const turn = fc.record({
-      calls: fc.array(
-        call.filter(({ name }) => name !== 'list'),
-        { minLength: 1, maxLength: 8 }
-      ),
-      pause: fc.constantFrom('none' as const, 'microtask' as const, 'turn' as const, 'settled' as const)
-    })
-    await fc.assert(fc.asyncProperty(fc.array(turn, { minLength: 1, maxLength: 6, size: 'max' }), check), { seed: 6, numRuns: RUNS })
+    await fc.assert(fc.asyncProperty(programs, check), { seed: 8, numRuns: Math.ceil(RUNS / AT_A_TIME) })
   })
 
   test(`${RUNS} inside of transactions, half of them rolled back, agree with the model`, async () => {
     const db = await open(database)
-    let programs = 0
     const check = async (before: readonly Call[], inside: readonly Call[], isKept: boolean) => {
       const prefix = `program ${programs++} `
       const model = new Model(prefix)
@@ -272,10 +300,3 @@ onEachDatabase('Random programs', database => {
     await fc.assert(fc.asyncProperty(few(4), few(8), fc.boolean(), check), { seed: 7, numRuns: RUNS })
   })
 })
-
-const LIST: Call = { name: 'list', limit: 10 }
-
-interface Turn {
-  readonly calls: readonly Call[]
-  readonly pause: 'none' | 'microtask' | 'turn' | 'settled'
-}

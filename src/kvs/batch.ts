@@ -2,7 +2,8 @@
  * From calls to statements. The calls of one turn of the event loop travel together, and while they are on their way
  * the next gather; a call that is alone does not wait for the end of its turn (turns.ts). One step takes the keys that
  * are not busy, up to a size; loads what depends on old values, applies the calls, and stores each key by the simplest
- * statement that does it:
+ * statement that does it. On Postgres two steps share many keys, so that the server works on one of them while this
+ * process prepares the other, or settles its calls.
  *
  * | the calls on a key                          | Postgres                        | SQLite                        |
  * |---------------------------------------------|---------------------------------|-------------------------------|
@@ -122,6 +123,9 @@ interface Left {
 /** Maximum number of keys in a step. */
 const MAX_KEYS = 2000
 
+/** Number of keys from which on a step begins beside another: for fewer its statement costs more than that gains. */
+const MIN_OVERLAP = 16
+
 /** Number of characters after which a step takes no more values: a statement is one string. */
 const MAX_SIZE = 32 * 1024 * 1024
 
@@ -152,6 +156,8 @@ export class Batch {
   readonly #isTransaction: boolean
   /** True if the dialect compares and stores in one statement. */
   readonly #canCompare: boolean
+  /** True if two steps that write may be on their way at the same time, and two that read. */
+  readonly #canOverlap: boolean
   /** How long a key waits for the lock of another client, in ms. */
   readonly #lockLimit: number
   /** True if a read or a whole value that is alone is carried out without a chain. */
@@ -177,8 +183,9 @@ export class Batch {
   readonly #lockWaits: LockWait[] = []
   #isPolling = false
   readonly #gathering = new Gathering(() => this.#beginSteps())
-  #isReading = false
-  #isWriting = false
+  /** Numbers of the steps that are on their way. */
+  #reading = 0
+  #writing = 0
   readonly #asideSteps = new Semaphore(MAX_ASIDE)
   readonly #asideGroups = new Semaphore(MAX_ASIDE)
   readonly #asideLocked = new Semaphore(MAX_LOCKED)
@@ -191,6 +198,7 @@ export class Batch {
     this.#runner = runner
     this.#isTransaction = runner.begin === undefined
     this.#canCompare = textOf('swapValues', runner.dialect) !== undefined
+    this.#canOverlap = this.#canCompare && !this.#isTransaction && runner.isInProcess !== true && runner.maxConnections !== 1
     this.#takesLone = this.#canCompare ? !this.#isTransaction : runner.isInProcess === true
     this.#lockLimit = lockLimit === 0 ? Infinity : lockLimit
   }
@@ -388,41 +396,54 @@ export class Batch {
     }
     let count = this.#readyGroups.length
     for (const group of this.#readyGroups.splice(0)) this.#beginGroup(group)
-    const writes = this.#isWriting ? [] : this.#take(this.#writeKeys)
+    const writes = this.#takeSteps(this.#writeKeys, this.#writing)
     // What is changed needs a look at old values in most cases; the reads come along with that.
-    const shareLoad = this.#canCompare && writes.length > 0 && !writes.every(isIndependent)
+    const loader = this.#canCompare ? writes.find(chains => !chains.every(isIndependent)) : undefined
     // The statements of a transaction run one after another in any case.
-    const canRead = !this.#isReading && !(this.#isTransaction && (this.#isWriting || writes.length > 0))
-    const reads = shareLoad || canRead ? this.#take(this.#readKeys) : []
-    for (const { calls } of writes) count += calls.length
-    for (const { calls } of reads) count += calls.length
-    if (writes.length > 0) {
-      this.#isWriting = true
-      void this.#track(
-        this.#store(writes, shareLoad ? reads : [], () => {
-          this.#isWriting = false
-          this.#schedule()
-        })
-      )
-    }
-    if (reads.length > 0 && !shareLoad) {
-      this.#isReading = true
-      void this.#track(
-        this.#read(reads).then(() => {
-          this.#isReading = false
-          this.#schedule()
-        })
-      )
-    }
+    const canRead = !this.#isTransaction || this.#writing + writes.length === 0
+    const alongReads = loader === undefined ? [] : this.#take(this.#readKeys)
+    const reads = loader === undefined && canRead ? this.#takeSteps(this.#readKeys, this.#reading) : []
+    for (const chains of [...writes, ...reads, alongReads]) for (const { calls } of chains) count += calls.length
+    for (const chains of writes) this.#beginWriting(chains, chains === loader ? alongReads : [])
+    for (const chains of reads) this.#beginReading(chains)
     return count
   }
 
+  #beginWriting(chains: readonly Chain[], reads: readonly Chain[]): void {
+    this.#writing++
+    void this.#track(
+      this.#store(chains, reads, () => {
+        this.#writing--
+        this.#schedule()
+      })
+    )
+  }
+
+  #beginReading(chains: readonly Chain[]): void {
+    this.#reading++
+    void this.#track(
+      this.#read(chains).then(() => {
+        this.#reading--
+        this.#schedule()
+      })
+    )
+  }
+
+  /** Takes the calls on keys for the steps that can begin beside those that are running. */
+  #takeSteps(ready: Set<string>, running: number): Chain[][] {
+    const canOverlap = this.#canOverlap && ready.size >= (running === 0 ? 2 * MIN_OVERLAP : MIN_OVERLAP)
+    if (running > 1 || (running === 1 && !canOverlap)) return []
+    const isShared = running === 0 && canOverlap
+    const steps = isShared ? [this.#take(ready, Math.ceil(ready.size / 2)), this.#take(ready)] : [this.#take(ready)]
+    return steps.filter(({ length }) => length > 0)
+  }
+
   /** Takes the calls on keys out of their queues, up to a size. */
-  #take(ready: Set<string>): Chain[] {
+  #take(ready: Set<string>, maxKeys = MAX_KEYS): Chain[] {
     const chains: Chain[] = []
     let size = 0
     for (const key of ready) {
-      if (chains.length >= MAX_KEYS || size > MAX_SIZE) break
+      if (chains.length >= Math.min(maxKeys, MAX_KEYS) || size > MAX_SIZE) break
       ready.delete(key)
       const queue = this.#waiting.get(key)
       if (queue === undefined || this.#busy.has(key)) continue
@@ -513,13 +534,13 @@ export class Batch {
   /** Answers a read without all that several calls need. */
   async #answerLone({ key, call }: LoneRead): Promise<void> {
     this.#setBusy(key, 1)
-    this.#isReading = true
+    this.#reading++
     try {
       apply(call, storedValueOf(await callQuery(this.#runner, 'findValue', { key }), key))()
     } catch (error) {
       call.reject(error)
     }
-    this.#isReading = false
+    this.#reading--
     this.#done(key, 1)
     this.#schedule()
   }
@@ -567,11 +588,11 @@ export class Batch {
     const { key, resolve } = value
     const begin = clock()
     const release = () => {
-      this.#isWriting = false
+      this.#writing--
       this.#schedule()
     }
     this.#setBusy(key, 1)
-    this.#isWriting = true
+    this.#writing++
     try {
       await result
       resolve(undefined)
