@@ -173,7 +173,7 @@ export const ownQueries = {
   removeOldValues: {
     call: 'all',
     text: {
-      postgres: "DELETE FROM kvs USING (SELECT key, old FROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:olds::JSON)) AS arrays(key, old) WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ORDER BY key COLLATE \"C\") AS entries\nWHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old\nRETURNING kvs.key"
+      postgres: "DELETE FROM kvs USING (SELECT key, old FROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:olds::JSON)) AS arrays(key, old) WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ORDER BY key COLLATE \"C\" LIMIT(SELECT json_array_length(:keys::JSON))) AS entries\nWHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old\nRETURNING kvs.key"
     }
   },
   removePrefix: {
@@ -185,7 +185,7 @@ export const ownQueries = {
   removeValues: {
     call: 'all',
     text: {
-      postgres: "DELETE FROM kvs USING (SELECT key FROM json_array_elements_text(:keys::JSON) AS key WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ORDER BY key COLLATE \"C\") AS entries\nWHERE kvs.key = entries.key\nRETURNING kvs.key"
+      postgres: "DELETE FROM kvs USING (SELECT key FROM json_array_elements_text(:keys::JSON) AS key WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ORDER BY key COLLATE \"C\" LIMIT(SELECT json_array_length(:keys::JSON))) AS entries\nWHERE kvs.key = entries.key\nRETURNING kvs.key"
     }
   },
   saveUser: {
@@ -195,7 +195,7 @@ export const ownQueries = {
   swapValues: {
     call: 'all',
     text: {
-      postgres: "UPDATE kvs\nSET value = entries.value, modified_on = :now\nFROM (SELECT key, old, value FROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:olds::JSON), json_array_elements_text(:values::JSON)) AS arrays(key, old, value) WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ORDER BY key COLLATE \"C\") AS entries\nWHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old\nRETURNING kvs.key"
+      postgres: "UPDATE kvs\nSET value = entries.value, modified_on = :now\nFROM (SELECT key, old, value FROM ROWS FROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:olds::JSON), json_array_elements_text(:values::JSON)) AS arrays(key, old, value) WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ORDER BY key COLLATE \"C\" LIMIT(SELECT json_array_length(:keys::JSON))) AS entries\nWHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old\nRETURNING kvs.key"
     }
   }
 } as const

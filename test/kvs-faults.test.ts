@@ -13,7 +13,6 @@ import {
   type KeyValueStore
 } from '../src/index.ts'
 import { textOf } from '../src/queries.ts'
-import { bind } from '../src/statement.ts'
 import { failsWith, onEachDatabase, type TestDatabase } from './support/databases.ts'
 import { Relay } from './support/relay.ts'
 import { watched } from './support/watched.ts'
@@ -170,27 +169,49 @@ onEachDatabase('The work of a turn', database => {
       return own + ((plan.Plans as Record<string, unknown>[] | undefined) ?? []).reduce((sum, child) => sum + rowsOf(child), 0)
     }
 
-    for (const name of ['findValues', 'putValues', 'addValues', 'swapValues', 'removeOldValues', 'removeValues'] as const) {
+    const names = [
+      'findValues',
+      'findAndLockValues',
+      'findLockedKeys',
+      'putValues',
+      'addValues',
+      'swapValues',
+      'removeOldValues',
+      'removeValues'
+    ] as const
+    /** Number of rows that a statement on so many keys looks at. */
+    const rowsFor = async (db: Database, name: (typeof names)[number], n: number) => {
+      const keys = Array.from({ length: n }, (_, i) => `key ${i}`)
+      const given = { keys, values: keys.map(() => '2'), olds: keys.map(() => '1'), now: new Date(), wait: '' }
+      const text = textOf(name, 'postgres') as string
+      const parameters = Object.fromEntries(Object.entries(given).filter(([key]) => new RegExp(`:${key}\\b`).test(text)))
+      const { 'QUERY PLAN': plans } = await db.one<{ 'QUERY PLAN': [{ Plan: Record<string, unknown> }] }>(
+        `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
+        parameters
+      )
+      return rowsOf(plans[0].Plan)
+    }
+    const entries = (n: number) => Array.from({ length: n }, (_, i) => [`key ${i}`, 1] as const)
+
+    for (const name of names) {
       test(`grows linearly in the database: ${name}`, async () => {
         const db = await database.open()
         const comparisons = async (n: number) => {
-          const keys = Array.from({ length: n }, (_, i) => `key ${i}`)
           await db.kvs.clear()
-          if (name !== 'addValues') await db.kvs.setMany(keys.map(key => [key, 1] as const))
-          const given = { keys, values: keys.map(() => '2'), olds: keys.map(() => '1'), now: new Date(), wait: '' }
-          const text = textOf(name, 'postgres') as string
-          const parameters = Object.fromEntries(Object.entries(given).filter(([key]) => new RegExp(`:${key}\\b`).test(text)))
-          const { text: sql } = bind(text, parameters, 'postgres')
-          const [row] = await db.all<{ 'QUERY PLAN': [{ Plan: Record<string, unknown> }] }>(
-            `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
-            parameters
-          )
-          assert.ok(sql.length > 0 && row)
-          return rowsOf(row['QUERY PLAN'][0].Plan)
+          if (name !== 'addValues') await db.kvs.setMany(entries(n))
+          return rowsFor(db, name, n)
         }
         const few = await comparisons(500)
         const many = await comparisons(2000)
         assert.ok(many <= 4.5 * few, `${few} rows for 500 keys, ${many} for 2000`)
+      })
+
+      test(`looks at its own rows in the database: ${name}`, async () => {
+        const db = await database.open()
+        await db.kvs.setMany(entries(5000))
+        await db.exec('ANALYZE kvs')
+        const rows = await rowsFor(db, name, 50)
+        assert.ok(rows <= 500, `${rows} rows for 50 keys`)
       })
     }
   }
