@@ -98,7 +98,7 @@ function readOptions(): Options | undefined {
   }
   return {
     rounds,
-    milliseconds: values.quick ? 20 : 150,
+    milliseconds: values.quick ? 15 : 150,
     isQuick: values.quick,
     only: values.only,
     minutes: values.memory || values.minutes !== undefined ? minutes : undefined,

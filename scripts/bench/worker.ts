@@ -25,8 +25,11 @@ const LOADERS: Record<ContestantName, () => Promise<{ open: Open }>> = {
 
 let target: Target
 let contestant: Contestant
-/** How many rounds' time the calls run untimed first, so that they are compiled. */
-const WARM_UP = 3
+/**
+ * The calls run untimed first, so that they are compiled: for so many rounds' time, and on until there were so many of
+ * them or so much time has passed. With less, calls to a server, of which a round has few, are timed half compiled.
+ */
+const WARM_UP = { minRounds: 3, calls: 5000, maxRounds: 8 }
 
 /** Numbers the calls of each workload, so that no round repeats another's. */
 const counters = new Map<string, number>()
@@ -85,14 +88,18 @@ const COMMANDS = {
     return true
   },
 
-  /** Warms up for some rounds' time, and returns how many calls one round of so many milliseconds has. */
+  /** Warms up, and returns how many calls one round of so many milliseconds has. */
   async calibrate(id: string, milliseconds: number): Promise<number> {
     const workload = workloadOf(id)
     const start = performance.now()
+    let calls = 0
     for (let count = Math.max(1, workload.width); ; ) {
       const taken = await time(workload, count)
       if (workload.before) return 1
-      if (taken >= milliseconds / 2 && performance.now() - start >= milliseconds * WARM_UP) {
+      calls += count
+      const rounds = (performance.now() - start) / milliseconds
+      const isWarm = rounds >= (calls >= WARM_UP.calls ? WARM_UP.minRounds : WARM_UP.maxRounds)
+      if (taken >= milliseconds / 2 && isWarm) {
         return Math.max(1, Math.round((count * milliseconds) / taken))
       }
       if (taken < milliseconds) count *= 2
