@@ -138,7 +138,8 @@ export interface Adapter extends Executor {
    */
   readonly isInProcess?: boolean | undefined
   /**
-   * Maximum number of statements that run at a time. With 1, the store does not send two beside each other.
+   * How many connections it has at most. With 1, the store does not halve the calls of a turn, as one half would only wait
+   * for the other.
    * @default no limit
    */
   readonly maxConnections?: number | undefined

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { type Adapter, createKeyValueStore, type Database } from '../src/index.ts'
+import { type Adapter, createKeyValueStore, type Database, DatabaseError } from '../src/index.ts'
 import { failsWith, onEachDatabase } from './support/databases.ts'
 import { watched } from './support/watched.ts'
 
@@ -15,6 +15,15 @@ function counting(db: Database): { adapter: Adapter; asked: string[] } {
 
 function kindOf(text: string): string {
   return /INSERT|UPDATE|DELETE/.test(text.replace('FOR UPDATE', '')) ? 'write' : 'read'
+}
+
+/** The database's adapter, on which every statement that reads fails. */
+function failingReads(db: Database): Adapter {
+  return watched(db, {
+    statement: text => {
+      if (kindOf(text) === 'read') throw new DatabaseError('connection_failure', 'No answer.')
+    }
+  })
 }
 
 onEachDatabase('The statements of one turn', database => {
@@ -83,6 +92,35 @@ onEachDatabase('The statements of one turn', database => {
         const expected = ['write', 'read', 'read']
         assert.deepEqual(asked, statements === 2 ? expected.flatMap(what => [what, what]) : expected)
       }
+    })
+
+    test('are one for getMany(), whatever else is called, so that it sees all of a setMany() or nothing', async () => {
+      const db = await database.open()
+      const { adapter, asked } = counting(await db.get())
+      const kvs = createKeyValueStore(adapter)
+      const names = Array.from({ length: 100 }, (_, i) => `key ${i}`)
+      await kvs.getMany(names)
+      assert.deepEqual(asked.splice(0), ['read'])
+      await Promise.all([...names.map(key => kvs.get(key)), kvs.getMany(['key 0', 'key 99'])])
+      assert.deepEqual(asked.splice(0), ['read'])
+      await Promise.all([kvs.getMany(['key 0', 'key 99']), ...names.map(key => kvs.set(key, 1, 'path'))])
+      assert.deepEqual(asked.splice(0), ['read', 'write'])
+      await Promise.all(names.map(key => kvs.get(key)))
+      assert.deepEqual(asked, ['read', 'read'])
+    })
+
+    test('send reads beside whole values, which do not fail with them', async () => {
+      const db = await database.open()
+      const { adapter, asked } = counting(await db.get())
+      const kvs = createKeyValueStore(adapter)
+      const numbers = Array.from({ length: 100 }, (_, i) => i)
+      await Promise.all(numbers.flatMap(i => [kvs.set(`key ${i}`, i), kvs.get(`other ${i}`)]))
+      assert.deepEqual(asked, ['read', 'read', 'write', 'write'])
+      const failing = createKeyValueStore(failingReads(await db.get()))
+      const writes = ['one', 'two', 'three'].map(key => failing.set(key, 1))
+      await assert.rejects(failing.get('four'), failsWith('connection_failure'))
+      await Promise.all(writes)
+      assert.equal((await db.kvs.getMany(['one', 'two', 'three'])).size, 3)
     })
 
     test('are one read for reads and changes of different keys', async () => {

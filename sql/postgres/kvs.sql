@@ -1,8 +1,9 @@
 -- Keys and values come as JSON arrays of strings: an array of Postgres would need another form of each string. Each
--- statement takes rows in key order, so that two of them do not wait for each other. A :wait that is not empty is how
--- long the statement waits for a lock, in ms; set_config() sets it for the statement's own transaction. The planner
--- expects 100 elements of an array of JSON, for which it would read a whole table of 10 000 keys; of those below a LIMIT
--- that it does not know it expects a tenth, so that it looks up each key in the index.
+-- statement sorts its keys, so that two of them do not wait for each other; in a small table, which the planner reads as
+-- a whole, the order may be that of the rows, and :wait ends such a wait. A :wait that is not empty is how long the
+-- statement waits for a lock, in ms; set_config() sets it for the statement's own transaction. The planner expects 100
+-- elements of an array of JSON, for which it would read the whole of a table with 10 000 keys; of those below a LIMIT
+-- that it does not know it expects a tenth, and looks up each key in the index from about 2000 keys on.
 
 -- name: findValues :all
 -- The array comes from a subquery, so that the plan is always one look-up in the index for each key.

@@ -60,6 +60,8 @@ export interface Call extends Entry {
   apply(stored: StoredValue): unknown
   /** Number of characters that it stores. */
   readonly size: number
+  /** True if it is one of several reads that are to see the same state, so that no two steps may share these. */
+  readonly isJoint: boolean
 }
 
 /** A whole value that nothing stands beside. */
@@ -183,6 +185,8 @@ export class Batch {
   readonly #lockWaits: LockWait[] = []
   #isPolling = false
   readonly #gathering = new Gathering(() => this.#beginSteps())
+  /** Number of waiting calls that are joint. */
+  #joint = 0
   /** Numbers of the steps that are on their way. */
   #reading = 0
   #writing = 0
@@ -228,7 +232,7 @@ export class Batch {
   /** Adds a call to this turn. */
   add<T>(key: string, kind: Call['kind'], apply: Call['apply'], size = 0): Promise<T> {
     return new Promise((resolve, reject) => {
-      const call: Call = { kind, apply, size, resolve: resolve as (result: unknown) => void, reject }
+      const call: Call = { kind, apply, size, isJoint: false, resolve: resolve as (result: unknown) => void, reject }
       if (kind === 'read' && this.#takesLone && this.isIdle) {
         this.#lone = { key, call }
         this.#gathering.schedule()
@@ -237,6 +241,22 @@ export class Batch {
         this.#push(key, call)
       }
     })
+  }
+
+  /** Adds reads of several keys, which one statement answers; resolves with their results in the order of the keys. */
+  addReads<T>(keys: readonly string[], apply: Call['apply']): Promise<T[]> {
+    const [only] = keys
+    if (keys.length === 1) return this.add<T>(only as string, 'read', apply).then(result => [result])
+    this.#queueLone()
+    this.#joint += keys.length
+    return Promise.all(
+      keys.map(
+        key =>
+          new Promise<T>((resolve, reject) => {
+            this.#push(key, { kind: 'read', apply, size: 0, isJoint: true, resolve: resolve as (result: unknown) => void, reject })
+          })
+      )
+    )
   }
 
   /** Adds a whole value to this turn. */
@@ -383,8 +403,8 @@ export class Batch {
   // Steps -----------------------------------------------------------------------------------------------------------
 
   /**
-   * Begins the steps that can begin: one that writes and one that reads at a time, and each group that nothing blocks.
-   * Returns how many calls they have.
+   * Begins the steps that can begin: one or two that write and as many that read at a time, and each group that nothing
+   * blocks. Returns how many calls they have.
    */
   #beginSteps(): number {
     const lone = this.#lone
@@ -398,7 +418,7 @@ export class Batch {
     for (const group of this.#readyGroups.splice(0)) this.#beginGroup(group)
     const writes = this.#takeSteps(this.#writeKeys, this.#writing)
     // What is changed needs a look at old values in most cases; the reads come along with that.
-    const loader = this.#canCompare ? writes.find(chains => !chains.every(isIndependent)) : undefined
+    const loader = this.#canCompare ? writes.find(chains => !chains.every(chain => isIndependent(chain))) : undefined
     // The statements of a transaction run one after another in any case.
     const canRead = !this.#isTransaction || this.#writing + writes.length === 0
     const alongReads = loader === undefined ? [] : this.#take(this.#readKeys)
@@ -431,9 +451,8 @@ export class Batch {
 
   /** Takes the calls on keys for the steps that can begin beside those that are running. */
   #takeSteps(ready: Set<string>, running: number): Chain[][] {
-    const canOverlap = this.#canOverlap && ready.size >= (running === 0 ? 2 * MIN_OVERLAP : MIN_OVERLAP)
-    if (running > 1 || (running === 1 && !canOverlap)) return []
-    const isShared = running === 0 && canOverlap
+    if (running > 1 || (running === 1 && !(this.#canOverlap && ready.size >= MIN_OVERLAP))) return []
+    const isShared = running === 0 && this.#canOverlap && ready.size >= 2 * MIN_OVERLAP && this.#joint === 0
     const steps = isShared ? [this.#take(ready, Math.ceil(ready.size / 2)), this.#take(ready)] : [this.#take(ready)]
     return steps.filter(({ length }) => length > 0)
   }
@@ -450,7 +469,10 @@ export class Batch {
       const calls = callsBeforeGroup(queue)
       if (calls.length === 0) continue
       chains.push({ key, calls })
-      for (const call of calls) size += call.size
+      for (const call of calls) {
+        size += call.size
+        if (call.isJoint) this.#joint--
+      }
       if (queue.length === calls.length) this.#waiting.delete(key)
       else queue.splice(0, calls.length)
       this.#setBusy(key, calls.length)
@@ -974,7 +996,7 @@ function pause(duration: number): Promise<void> {
 // Chains and changes ------------------------------------------------------------------------------------------------
 
 function callOf({ text, resolve, reject }: LoneValue): Call {
-  return { kind: 'replace', apply: stored => stored.replace(text), size: text.length, resolve, reject }
+  return { kind: 'replace', apply: stored => stored.replace(text), size: text.length, isJoint: false, resolve, reject }
 }
 
 function keyOf({ key }: Chain): string {

@@ -166,12 +166,13 @@ export class Store implements KeyValueStore {
     const wanted = [...new Set(iterable(keys, 'getMany', 'keys'))]
     for (const key of wanted) this.#check(key, undefined)
     // The result of a call counts and nothing that it does beside, as a call may be applied again to a newer value.
-    const found = await Promise.all(
-      wanted.map(key =>
-        this.#perform<{ value: T } | undefined>(key, 'read', stored => (stored.exists ? { value: stored.copy() } : undefined))
-      )
-    )
-    return new Map(wanted.flatMap((key, i) => (found[i] === undefined ? [] : [[key, (found[i] as { value: T }).value] as const])))
+    const read = (stored: StoredValue) => (stored.exists ? { value: stored.copy() } : undefined)
+    try {
+      const found = await this.#batch.addReads<{ value: T } | undefined>(wanted, read)
+      return new Map(wanted.flatMap((key, i) => (found[i] === undefined ? [] : [[key, (found[i] as { value: T }).value] as const])))
+    } catch (error) {
+      throw atCaller(error)
+    }
   }
 
   async setMany(entries: Iterable<readonly [key: string, value: unknown]>): Promise<void> {
