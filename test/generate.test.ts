@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
 import { bundle } from './support/bundle.ts'
@@ -215,9 +215,21 @@ describe('npx duolect generate', () => {
     const printed = await bundleAndRun(folder, [])
     assert.equal(printed, `${/console\.log.* \/\/ (.*)/.exec(page)?.[1]}\n`)
     assert.match(await bundleAndRun(folder, [], 'test/notes.test.ts'), / pass 2\n. fail 0\n/)
+    const check = duolect(folder, 'check', '--postgres', process.env.TEST_PG_URL as string)
+    assert.match(check.output, /^2 queries: 2 same\./)
     const [interfaces = ''] = page.match(/^export interface PerDayRow[\s\S]*?^```$/m) ?? []
     const text = readFileSync(join(folder, 'src', 'queries.ts'), 'utf8')
     for (const [part] of interfaces.matchAll(/^export interface [\s\S]*?^}$/gm)) assert.ok(text.includes(part), part)
+  })
+
+  test('makes the example, in which the check finds no difference', () => {
+    const folder = project('example', {})
+    cpSync(join(root, 'examples', 'notes', 'sql'), join(folder, 'sql'), { recursive: true })
+    assert.match(generate(folder).output, /^Wrote src\/queries\.ts: 6 queries and 2 migrations/)
+    const text = readFileSync(join(folder, 'src', 'queries.ts'), 'utf8')
+    assert.equal(text, readFileSync(join(root, 'examples', 'notes', 'src', 'queries.ts'), 'utf8'))
+    const { output } = duolect(folder, 'check', '--postgres', process.env.TEST_PG_URL as string)
+    assert.match(output, /^6 queries: 6 same\./)
   })
 
   test('for one database needs no other', () => {

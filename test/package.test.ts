@@ -80,7 +80,7 @@ describe('The package', () => {
     const files = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n')
     const others = files.filter(
       file =>
-        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/[\w-]+\.md|docs\/performance(-size)?\.svg|examples\/\w+\/((src|test)\/.+\.ts|sql\/.+\.sql|(package|tsconfig)\.json|wrangler\.toml|README\.md)|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE)$/.test(
+        !/^package\/(dist\/.+\.(js|d\.ts)|dist\/LICENSES\.txt|package\.json|docs\/[\w-]+\.md|docs\/performance(-size)?\.svg|examples\/\w+\/((src|test)\/.+\.ts|sql\/(.+\.sql|checked\.json)|(package|tsconfig)\.json|wrangler\.toml|README\.md)|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE)$/.test(
           file
         )
     )

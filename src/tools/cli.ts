@@ -119,7 +119,9 @@ function dialectsOf(dialect: string | undefined): readonly Dialect[] {
 function printSchema(parameters: string[]): number {
   const values = readOptions(parameters, { postgres: { type: 'boolean', default: false }, sqlite: { type: 'boolean', default: false } })
   if (values.postgres === values.sqlite) throw new UsageError('schema takes --postgres or --sqlite.')
-  console.log(textOf('createTables', values.postgres ? 'postgres' : 'sqlite'))
+  const script = textOf('createTables', values.postgres ? 'postgres' : 'sqlite')
+  // psql sends each statement by itself, and the lock of the script is to hold until its last one.
+  console.log(values.postgres ? `BEGIN;\n${script}\nCOMMIT;` : script)
   return 0
 }
 

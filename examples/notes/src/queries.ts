@@ -165,7 +165,7 @@ export const migrations: readonly Migration[] = [
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   author TEXT NOT NULL,
   body TEXT NOT NULL,
-  tags JSON NOT NULL,
+  tags JSON NOT NULL CHECK (json_type(tags) = 'array'),
   written TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX notes_author ON notes(author, written);`,
@@ -173,7 +173,7 @@ CREATE INDEX notes_author ON notes(author, written);`,
   id BIGSERIAL PRIMARY KEY,
   author TEXT NOT NULL,
   body TEXT NOT NULL,
-  tags JSON NOT NULL,
+  tags JSON NOT NULL CHECK (json_typeof(tags) = 'array'),
   written TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX notes_author ON notes(author, written);`
