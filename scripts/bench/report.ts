@@ -501,8 +501,10 @@ export function readmeBlock(result: BenchResult): string {
       times(duolect?.toKnex)
     ]
   })
-  const start = (dialect: Dialect, contestant: string) =>
-    result.starts.find(found => found.dialect === dialect && found.contestant === contestant)?.overRaw.toFixed(0) ?? '–'
+  const start = (dialect: Dialect, contestant: string) => {
+    const over = result.starts.find(found => found.dialect === dialect && found.contestant === contestant)?.overRaw
+    return over === undefined ? '–' : `${Math.abs(over).toFixed(0)} ms ${over < 0 ? 'less' : 'more'}`
+  }
   const bundle = (contestant: string) => kilobytes(result.bundles.find(found => found.contestant === contestant)?.gzipped ?? Number.NaN)
   return `${START_MARK}
 ![Calls in a second, one after another and 64 at a time: duolect, the bare drivers, postgres.js, drizzle, kysely, knex and keyv](docs/performance.svg)
@@ -512,6 +514,6 @@ ${table(
   rows
 )}
 
-A cold start on SQLite takes ${start('sqlite', 'duolect')} ms more than with the bare driver (knex ${start('sqlite', 'knex')} ms), on Postgres ${start('postgres', 'duolect')} ms (knex ${start('postgres', 'knex')} ms). Bundled, duolect is ${bundle('duolect and its drivers')} KB of minified and gzipped code, ${bundle('duolect')} KB of it the core without the code for the two databases (knex ${bundle('knex')} KB). [docs/performance.md](docs/performance.md) has all numbers, how they were measured and what they leave out; \`npm run bench\` measures them again.
+A cold start on SQLite takes ${start('sqlite', 'duolect')} than with the bare driver (knex: ${start('sqlite', 'knex')}), on Postgres ${start('postgres', 'duolect')} (knex: ${start('postgres', 'knex')}). Bundled, duolect is ${bundle('duolect and its drivers')} KB of minified and gzipped code, ${bundle('duolect')} KB of it the core without the code for the two databases (knex ${bundle('knex')} KB). [docs/performance.md](docs/performance.md) has all numbers, how they were measured and what they leave out; \`npm run bench\` measures them again.
 ${END_MARK}`
 }
