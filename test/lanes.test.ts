@@ -288,9 +288,10 @@ describe('Reads that share a connection', () => {
     await makeFast(db)
     await Promise.all(Array.from({ length: 10 }, () => db.all('SELECT pg_sleep(0.2)::TEXT')))
     await lock(other, 'gates')
-    const { pid } = await db.one<{ pid: number }>(BACKEND)
+    await db.one(BACKEND)
     // Nine take all other connections, and two wait for one.
     const slow = Array.from({ length: 11 }, () => db.all(GATE))
+    const { pid } = await db.one<{ pid: number }>(BACKEND)
     for (let i = 0; i < 5; i++) assert.equal((await db.one<{ pid: number }>(BACKEND)).pid, pid)
     await other.query('COMMIT')
     await Promise.all(slow)
@@ -331,6 +332,18 @@ describe('Reads that share a connection', () => {
       [(await Promise.all([other, another].map(client => client.query('SELECT pg_backend_pid() AS pid')))).map(({ rows }) => rows[0].pid)]
     )
     assert.ok(rows[0].n <= 2, `${rows[0].n} connections`)
+  })
+
+  test('leave it to what follows them although others are idle, and go on with one of these', async () => {
+    const db = open({ maxConnections: 10 })
+    await makeFast(db)
+    await Promise.all(Array.from({ length: 10 }, () => db.all('SELECT pg_sleep(0.2)::TEXT')))
+    for (let i = 0; i < 5; i++) {
+      const { pid } = await db.one<{ pid: number }>(BACKEND)
+      assert.equal((await db.one<{ pid: number }>('UPDATE items SET id = id WHERE id = 1 RETURNING pg_backend_pid() AS pid')).pid, pid)
+      const [written, read] = await Promise.all([db.run('UPDATE items SET id = id'), db.one<{ pid: number }>(BACKEND)])
+      assert.ok(written.changes > 0 && read.pid !== pid)
+    }
   })
 
   test('are waited for by close()', async () => {

@@ -7,7 +7,7 @@
  * than read and that were fast lately, a connection takes them only as long as they are expected to be answered within
  * MAX_LOAD, and one whose oldest statement is not answered within STUCK_AFTER takes no more: calls that follow go
  * elsewhere. A shared connection is one of the pool's: it is taken when the first call needs it, and comes back after
- * the last one, at the end of the turn; or when somebody else waits for a connection and gets no other.
+ * the last one, at the end of the turn, or when somebody else wants a connection.
  */
 import { clock } from '../../clock.ts'
 import { copyOf } from '../../errors.ts'
@@ -102,7 +102,7 @@ export class Lanes {
 
   constructor(pool: Pool) {
     this.#pool = pool
-    pool.onNoneIdle = () => this.#endUnused()
+    pool.onNeeded = () => this.#leaveUnused()
   }
 
   /**
@@ -167,10 +167,23 @@ export class Lanes {
     return lane
   }
 
-  /** Gives back a connection that waits for the end of the turn, so that none is opened for what follows a read. */
-  #endUnused(): void {
+  /**
+   * Gives back a connection that waits for the end of the turn, so that what follows a read runs on the same one: its
+   * server process is awake, and has the rows at hand.
+   */
+  #leaveUnused(): void {
     const lane = this.#open.find(({ calls }) => calls === 0)
-    if (lane !== undefined) this.#end(lane)
+    const connection = lane?.connection
+    if (lane === undefined || connection === undefined || connection.inTransaction) return
+    const other = this.#pool.exchange(connection)
+    if (other !== undefined) {
+      connection.isShared = false
+      other.isShared = true
+      lane.connection = other
+      lane.since = clock()
+    } else if (this.#pool.hasRoom) {
+      this.#end(lane)
+    }
   }
 
   /** Lets the lane take no more calls. */

@@ -52,8 +52,8 @@ export class Pool {
   /** When the wait for the next connection began, in ms of the monotonic clock. */
   #waitsSince = 0
   #stalledUntil = Number.NEGATIVE_INFINITY
-  /** Called when no connection is idle and another would be opened; may give one back. */
-  onNoneIdle: () => void = () => undefined
+  /** Called before a connection is lent to one caller alone; may give another back, which is lent then. */
+  onNeeded: () => void = () => undefined
   /** How many are open or opening; those that are lent and those that idle. */
   #size = 0
   #lent = 0
@@ -81,7 +81,7 @@ export class Pool {
   acquire(isToShare = false): Connection | Promise<Connection> {
     if (this.#isClosed) throw closedError()
     this.#lent++
-    if (this.#idle.length === 0 && !isToShare && this.#size < this.#settings.maxConnections) this.onNoneIdle()
+    if (!isToShare) this.onNeeded()
     const taken = this.#takeIdle(isToShare) ?? this.#openOrWait(isToShare)
     return taken instanceof Promise ? this.#whenTaken(taken) : taken
   }
@@ -197,6 +197,22 @@ export class Pool {
     connection.unref()
     this.#idle.push({ connection, since: clock(), at: Date.now() })
     this.#sweep ??= lettingExit(setTimeout(() => this.#closeOld(), IDLE_LIMIT))
+  }
+
+  /** Takes a connection back, to be lent next, and lends an idle one for it; undefined if there is none that works for sure. */
+  exchange(connection: Connection): Connection | undefined {
+    const idle = this.#idle.at(-1)
+    if (idle === undefined || idle.connection.isLost || !isTrusted(idle)) return undefined
+    this.#idle.pop()
+    idle.connection.ref()
+    this.#lent++
+    this.release(connection)
+    return idle.connection
+  }
+
+  /** True if the next caller gets a connection without waiting for one that is lent. */
+  get hasRoom(): boolean {
+    return this.#idle.length > 0 || this.#size < this.#settings.maxConnections
   }
 
   /** The connection no longer counts. */
