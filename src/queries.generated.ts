@@ -1,6 +1,12 @@
 // Made from sql/ by "npm run sql". Change it there.
 
 export const ownQueries = {
+  addLoneValue: {
+    call: 'all',
+    text: {
+      postgres: "INSERT INTO kvs(key, value, modified_on)\nSELECT :key, :value, :now\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL ON CONFLICT (key) DO NOTHING\nRETURNING key"
+    }
+  },
   addMigration: {
     call: 'run',
     text: "INSERT INTO duolect_migrations(module, name, checksum, applied_on)\nVALUES (:module, :name, :checksum, :now)"
@@ -170,6 +176,12 @@ export const ownQueries = {
       postgres: "INSERT INTO kvs(key, value, modified_on)\nSELECT key, value, :now\nFROM ROWS\nFROM (json_array_elements_text(:keys::JSON), json_array_elements_text(:values::JSON)) AS entries(key, value)\nWHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nORDER BY key COLLATE \"C\" ON CONFLICT (key) DO UPDATE SET value = excluded.value, modified_on = excluded.modified_on"
     }
   },
+  removeLoneValue: {
+    call: 'all',
+    text: {
+      postgres: "DELETE FROM kvs\nWHERE key = :key AND (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nRETURNING key"
+    }
+  },
   removeOldValues: {
     call: 'all',
     text: {
@@ -191,6 +203,12 @@ export const ownQueries = {
   saveUser: {
     call: 'one',
     text: "INSERT INTO users(id, \"userId\", platform, gender, timezone, picture_url, first_name, last_name, locale, created_on)\nVALUES (:id, :userId, :platform, :gender, :timezone, :picture_url, :first_name, :last_name, :locale, :now) ON CONFLICT (id) DO UPDATE SET gender = CASE WHEN :gives_gender THEN excluded.gender ELSE users.gender END, timezone = CASE WHEN :gives_timezone THEN excluded.timezone ELSE users.timezone END, picture_url = CASE WHEN :gives_picture_url THEN excluded.picture_url ELSE users.picture_url END, first_name = CASE WHEN :gives_first_name THEN excluded.first_name ELSE users.first_name END, last_name = CASE WHEN :gives_last_name THEN excluded.last_name ELSE users.last_name END, locale = CASE WHEN :gives_locale THEN excluded.locale ELSE users.locale END\nRETURNING id, \"userId\", platform, gender, timezone, picture_url, first_name, last_name, locale, created_on"
+  },
+  swapLoneValue: {
+    call: 'all',
+    text: {
+      postgres: "UPDATE kvs\nSET value = :value, modified_on = :now\nWHERE key = :key AND COALESCE(value, 'null') = :old AND (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL\nRETURNING key"
+    }
   },
   swapValues: {
     call: 'all',

@@ -16,8 +16,11 @@ interface QueryRows {
   findAndLockValues: { key: string; value: string | null }
   findLockedKeys: { key: string }
   addValues: { key: string }
+  addLoneValue: { key: string }
   swapValues: { key: string }
+  swapLoneValue: { key: string }
   removeValues: { key: string }
+  removeLoneValue: { key: string }
   removeOldValues: { key: string }
   listKeys: { key: string }
   listValues: { key: string; value: string | null; modifiedOn: Date | null }

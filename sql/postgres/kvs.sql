@@ -61,6 +61,14 @@ ORDER BY key COLLATE "C"
 ON CONFLICT (key) DO NOTHING
 RETURNING key;
 
+-- name: addLoneValue :all
+-- Stores one value of a key that is absent, and returns that key.
+INSERT INTO kvs (key, value, modified_on)
+SELECT :key, :value, :now
+WHERE (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL
+ON CONFLICT (key) DO NOTHING
+RETURNING key;
+
 -- name: swapValues :all
 -- Replaces values that are still the old ones, and returns their keys. READ COMMITTED looks at a row again after it
 -- waited for its lock, so the comparison holds. A NULL counts as JSON's null.
@@ -80,6 +88,15 @@ FROM (
 ) AS entries
 WHERE kvs.key = entries.key AND COALESCE(kvs.value, 'null') = entries.old
 RETURNING kvs.key;
+
+-- name: swapLoneValue :all
+-- Replaces one value that is still the old one, and returns its key.
+UPDATE kvs SET
+  value = :value,
+  modified_on = :now
+WHERE key = :key AND COALESCE(value, 'null') = :old
+  AND (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL
+RETURNING key;
 
 -- name: removeOldValues :all
 -- Removes values that are still the old ones, and returns their keys.
@@ -106,6 +123,13 @@ USING (
 ) AS entries
 WHERE kvs.key = entries.key
 RETURNING kvs.key;
+
+-- name: removeLoneValue :all
+-- Removes one key, and returns it if it was there.
+DELETE FROM kvs
+WHERE key = :key
+  AND (SELECT CASE WHEN :wait = '' THEN '' ELSE set_config('lock_timeout', :wait, TRUE) END) IS NOT NULL
+RETURNING key;
 
 -- name: removePrefix :run
 DELETE FROM kvs

@@ -10,7 +10,7 @@
  * | only read                                   | `findValues`                    | `findValues`                  |
  * | one read, and nothing else waits            | `findValue`, without a chain    | `findValue`, without a chain  |
  * | a whole value, and nothing else waits       | `putLoneValue`, without a chain | `putValue`, without a chain   |
- * | begin with a whole value                    | `putValues`, `putLoneValue`     | one transaction that has the  |
+ * | begin with a whole value                    | `putValues`                     | one transaction that has the  |
  * | depend on the old value, key is absent      | `findValues`, then `addValues`  | write lock: `findValues`,     |
  * | depend on the old value, key exists         | `findValues`, then `swapValues` | then `putValue` for each key, |
  * | depend on the old value, and remove the key | `findValues`, `removeOldValues` | and `deleteValues`            |
@@ -19,7 +19,8 @@
  * | `clear`                                     | `removePrefix`                  | `deletePrefix`                |
  *
  * On Postgres each of these is one statement for all keys of its kind, atomic for each key, and it compares with the
- * old value. On SQLite the lock of the transaction keeps others out, and one prepared statement for each key is three
+ * old value; for a key that is the only one of its kind, a statement without arrays does the same (`swapLoneValue`, …).
+ * On SQLite the lock of the transaction keeps others out, and one prepared statement for each key is three
  * times as fast as one for all. Inside of a transaction of the caller both do the same, with row locks on Postgres.
  *
  * A statement that fails has changed nothing. What it leaves goes on beside the next steps:
@@ -722,27 +723,9 @@ export class Batch {
 
   /** Sends the statement of a kind. Returns the keys that it stored or removed. */
   async #runStatement(runner: Runner, kind: ChangeKind, changes: readonly Change[]): Promise<ReadonlySet<string>> {
-    const keys = changes.map(({ chain }) => chain.key)
-    const values = changes.map(({ text }) => text)
-    const olds = changes.map(({ old }) => old)
-    const common = { keys, wait: this.#wait }
-    const now = new Date()
+    const [first] = changes as readonly [Change]
     try {
-      switch (kind) {
-        case 'put':
-          // A single key needs no arrays.
-          if (changes.length === 1) await callQuery(runner, 'putLoneValue', { key: keys[0], value: values[0], now, wait: common.wait })
-          else await callQuery(runner, 'putValues', { ...common, values, now })
-          return new Set(keys)
-        case 'add':
-          return keysOf(await callQuery(runner, 'addValues', { ...common, values, now }))
-        case 'swap':
-          return keysOf(await callQuery(runner, 'swapValues', { ...common, olds, values, now }))
-        case 'removeOld':
-          return keysOf(await callQuery(runner, 'removeOldValues', { ...common, olds }))
-        case 'remove':
-          return keysOf(await callQuery(runner, 'removeValues', common))
-      }
+      return await (changes.length === 1 ? storeOne(runner, kind, first, this.#wait) : storeMany(runner, kind, changes, this.#wait))
     } catch (error) {
       // To the adapter a statement that returns rows is one that reads.
       throw this.#isTransaction || runner !== this.#runner ? error : asLostCommit(error)
@@ -1145,6 +1128,46 @@ function kindOf({ chain, old, text }: Change): ChangeKind | undefined {
   if (text === old) return undefined
   if (old === undefined) return 'add'
   return text === undefined ? 'removeOld' : 'swap'
+}
+
+/** Sends the statement of a kind for one key, which needs no arrays. Returns its key if it was stored or removed. */
+async function storeOne(runner: Runner, kind: ChangeKind, change: Change, wait: string): Promise<ReadonlySet<string>> {
+  const { chain, old, text: value } = change
+  const { key } = chain
+  switch (kind) {
+    case 'put':
+      await callQuery(runner, 'putLoneValue', { key, value, now: new Date(), wait })
+      return new Set([key])
+    case 'add':
+      return keysOf(await callQuery(runner, 'addLoneValue', { key, value, now: new Date(), wait }))
+    case 'swap':
+      return keysOf(await callQuery(runner, 'swapLoneValue', { key, old, value, now: new Date(), wait }))
+    case 'remove':
+      return keysOf(await callQuery(runner, 'removeLoneValue', { key, wait }))
+    case 'removeOld':
+      return storeMany(runner, kind, [change], wait)
+  }
+}
+
+/** Sends the statement of a kind. Returns the keys that it stored or removed. */
+async function storeMany(runner: Runner, kind: ChangeKind, changes: readonly Change[], wait: string): Promise<ReadonlySet<string>> {
+  const keys = changes.map(({ chain }) => chain.key)
+  const values = changes.map(({ text }) => text)
+  const olds = changes.map(({ old }) => old)
+  const now = new Date()
+  switch (kind) {
+    case 'put':
+      await callQuery(runner, 'putValues', { keys, values, now, wait })
+      return new Set(keys)
+    case 'add':
+      return keysOf(await callQuery(runner, 'addValues', { keys, values, now, wait }))
+    case 'swap':
+      return keysOf(await callQuery(runner, 'swapValues', { keys, olds, values, now, wait }))
+    case 'removeOld':
+      return keysOf(await callQuery(runner, 'removeOldValues', { keys, olds, wait }))
+    case 'remove':
+      return keysOf(await callQuery(runner, 'removeValues', { keys, wait }))
+  }
 }
 
 /** Returns how the calls are settled after the statement; undefined if another client has changed the key meanwhile. */
