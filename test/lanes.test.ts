@@ -6,7 +6,11 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
+import { type PostgresSettings, readSettings } from '../src/config.ts'
+import { Connection } from '../src/drivers/postgres/connection.ts'
+import { Hosts } from '../src/drivers/postgres/hosts.ts'
 import { Pace } from '../src/drivers/postgres/lanes.ts'
+import { Pool } from '../src/drivers/postgres/pool.ts'
 import { createDatabase, type Database, type DatabaseConfig, type DatabaseError } from '../src/index.ts'
 import { failsWith } from './support/databases.ts'
 import { Relay } from './support/relay.ts'
@@ -344,6 +348,31 @@ describe('Reads that share a connection', () => {
       const [written, read] = await Promise.all([db.run('UPDATE items SET id = id'), db.one<{ pid: number }>(BACKEND)])
       assert.ok(written.changes > 0 && read.pid !== pid)
     }
+  })
+
+  test('do not make a connection younger that none of them used', async t => {
+    const settings = readSettings({ postgres: { enabled: true, connection: own.href } }) as PostgresSettings
+    const hosts = new Hosts(settings.hosts)
+    const pool = new Pool(() => Connection.open(pg.Client as never, settings, hosts), hosts, settings)
+    const [idle, used] = await Promise.all([pool.acquire(), pool.acquire()])
+    pool.release(idle)
+    pool.release(used)
+    const now = Date.now()
+    let time = now + 4_000
+    t.mock.method(Date, 'now', () => time)
+    assert.equal(pool.acquire(true), used)
+    const lent = pool.exchange(used)
+    assert.equal(lent?.connection, idle)
+    pool.release(idle, lent)
+    time = now + 6_000
+    assert.equal(pool.acquire(), used)
+    // Nothing was sent on it for 6 s, so that it is looked at first.
+    const looked = pool.acquire()
+    assert.ok(looked instanceof Promise)
+    assert.equal(await looked, idle)
+    pool.release(used)
+    pool.release(idle)
+    await pool.close()
   })
 
   test('are waited for by close()', async () => {

@@ -19,9 +19,9 @@
  * | `clear`                                     | `removePrefix`                  | `deletePrefix`                |
  *
  * On Postgres each of these is one statement for all keys of its kind, atomic for each key, and it compares with the
- * old value; for a key that is the only one of its kind, a statement without arrays does the same (`swapLoneValue`, …).
- * On SQLite the lock of the transaction keeps others out, and one prepared statement for each key is three
- * times as fast as one for all. Inside of a transaction of the caller both do the same, with row locks on Postgres.
+ * old value; for one key, most have a twin without arrays (`swapLoneValue`, …). On SQLite the lock of the transaction
+ * keeps others out, and one prepared statement for each key is three times as fast as one for all. Inside of a
+ * transaction of the caller both do the same, with row locks on Postgres.
  *
  * A statement that fails has changed nothing. What it leaves goes on beside the next steps:
  *

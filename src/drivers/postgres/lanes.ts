@@ -7,12 +7,12 @@
  * than read and that were fast lately, a connection takes them only as long as they are expected to be answered within
  * MAX_LOAD, and one whose oldest statement is not answered within STUCK_AFTER takes no more: calls that follow go
  * elsewhere. A shared connection is one of the pool's: it is taken when the first call needs it, and comes back after
- * the last one, at the end of the turn, or when somebody else wants a connection.
+ * the last one, at the end of the turn, or when somebody else wants a connection and another is to be had.
  */
 import { clock } from '../../clock.ts'
 import { copyOf } from '../../errors.ts'
 import { type Connection, lettingExit } from './connection.ts'
-import type { Pool } from './pool.ts'
+import type { Idle, Pool } from './pool.ts'
 import type { Timing } from './query.ts'
 
 /** A statement takes a connection of its own until it was answered within FAST, so many times one after the other. In ms. */
@@ -88,6 +88,8 @@ interface Lane {
   connection: Connection | undefined
   /** When it got its connection, in ms of the monotonic clock. */
   since: number
+  /** How the connection idled before, as long as no call has used it. */
+  unused: Idle | undefined
   /** Number of calls that are not answered, and how long they are expected to take, in ms. */
   calls: number
   load: number
@@ -113,6 +115,7 @@ export class Lanes {
   async run<T>(pace: Pace, work: (connection: Connection) => Promise<T>): Promise<T> {
     const { expected } = pace
     const lane = this.#laneFor(expected)
+    lane.unused = undefined
     lane.calls++
     lane.load += expected
     try {
@@ -153,7 +156,7 @@ export class Lanes {
 
   #begin(): Lane {
     const opening = this.#pool.acquire(true)
-    const lane: Lane = { opening, connection: undefined, since: 0, calls: 0, load: 0 }
+    const lane: Lane = { opening, connection: undefined, since: 0, unused: undefined, calls: 0, load: 0 }
     this.#lanes.add(lane)
     this.#open.push(lane)
     const open = (connection: Connection) => {
@@ -168,8 +171,8 @@ export class Lanes {
   }
 
   /**
-   * Gives back a connection that waits for the end of the turn, so that what follows a read runs on the same one: its
-   * server process is awake, and has the rows at hand.
+   * Gives back a connection that waits for the end of the turn, so that a write that follows a read runs on the same
+   * one: its server process is awake, and has the rows at hand.
    */
   #leaveUnused(): void {
     const lane = this.#open.find(({ calls }) => calls === 0)
@@ -178,8 +181,9 @@ export class Lanes {
     const other = this.#pool.exchange(connection)
     if (other !== undefined) {
       connection.isShared = false
-      other.isShared = true
-      lane.connection = other
+      other.connection.isShared = true
+      lane.connection = other.connection
+      lane.unused = other
       lane.since = clock()
     } else if (this.#pool.hasRoom) {
       this.#end(lane)
@@ -198,7 +202,7 @@ export class Lanes {
     if (connection === undefined) return
     connection.isShared = false
     if (connection.inTransaction) connection.destroy()
-    this.#pool.release(connection)
+    this.#pool.release(connection, lane.unused)
   }
 
   #startTimer(): void {

@@ -26,7 +26,7 @@ interface Waiter {
   timer: NodeJS.Timeout | undefined
 }
 
-interface Idle {
+export interface Idle {
   readonly connection: Connection
   /** When it came back, in ms of the monotonic clock. */
   readonly since: number
@@ -178,8 +178,12 @@ export class Pool {
     return connection.isReusable && this.#generations.get(connection) === this.#generation
   }
 
-  /** Takes a connection back. A lost one is replaced when somebody waits. */
-  release(connection: Connection): void {
+  /**
+   * Takes a connection back. A lost one is replaced when somebody waits.
+   *
+   * @param unused how it idled before, if nothing was sent on it since
+   */
+  release(connection: Connection, unused?: Idle): void {
     if (!this.#isUsable(connection)) {
       if (!connection.isLost) connection.destroy()
       this.#discard(connection)
@@ -195,19 +199,20 @@ export class Pool {
       return
     }
     connection.unref()
-    this.#idle.push({ connection, since: clock(), at: Date.now() })
+    const idle = unused ?? { connection, since: clock(), at: Date.now() }
+    this.#idle.splice(this.#idle.findLastIndex(({ since }) => since <= idle.since) + 1, 0, idle)
     this.#sweep ??= lettingExit(setTimeout(() => this.#closeOld(), IDLE_LIMIT))
   }
 
-  /** Takes a connection back, to be lent next, and lends an idle one for it; undefined if there is none that works for sure. */
-  exchange(connection: Connection): Connection | undefined {
+  /** Takes a connection back, to be lent next, and lends an idle one for it; undefined if one of them may not work. */
+  exchange(connection: Connection): Idle | undefined {
     const idle = this.#idle.at(-1)
-    if (idle === undefined || idle.connection.isLost || !isTrusted(idle)) return undefined
+    if (idle === undefined || idle.connection.isLost || !isTrusted(idle) || !this.#isUsable(connection)) return undefined
     this.#idle.pop()
     idle.connection.ref()
     this.#lent++
     this.release(connection)
-    return idle.connection
+    return idle
   }
 
   /** True if the next caller gets a connection without waiting for one that is lent. */
