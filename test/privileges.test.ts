@@ -233,6 +233,8 @@ describe('The command', () => {
   test('prints nothing but the script, and ends with 0', () => {
     const { status, stdout, stderr } = command('schema', '--postgres')
     assert.deepEqual({ status, stderr, isSame: stdout === script }, { status: 0, stderr: '', isSame: true })
+    // psql sends each statement by itself.
+    assert.match(stdout, /^BEGIN;\n[\s\S]*\nCOMMIT;\n$/)
   })
 
   for (const parameters of [['--help'], ['-h'], ['schema', '--help']]) {

@@ -454,7 +454,8 @@ export class Batch {
   #takeSteps(ready: Set<string>, running: number): Chain[][] {
     if (running > 1 || (running === 1 && !(this.#canOverlap && ready.size >= MIN_OVERLAP))) return []
     const isShared = running === 0 && this.#canOverlap && ready.size >= 2 * MIN_OVERLAP && this.#joint === 0
-    const steps = isShared ? [this.#take(ready, Math.ceil(ready.size / 2)), this.#take(ready)] : [this.#take(ready)]
+    const half = Math.min(Math.ceil(ready.size / 2), MAX_KEYS)
+    const steps = isShared ? [this.#take(ready, half), this.#take(ready)] : [this.#take(ready)]
     return steps.filter(({ length }) => length > 0)
   }
 
@@ -463,7 +464,7 @@ export class Batch {
     const chains: Chain[] = []
     let size = 0
     for (const key of ready) {
-      if (chains.length >= Math.min(maxKeys, MAX_KEYS) || size > MAX_SIZE) break
+      if (chains.length >= maxKeys || size > MAX_SIZE) break
       ready.delete(key)
       const queue = this.#waiting.get(key)
       if (queue === undefined || this.#busy.has(key)) continue

@@ -16,7 +16,7 @@ export function checkOffline({ sql, needs }: Pick<SessionOptions, 'sql' | 'needs
     const message = isCurrent
       ? null
       : known === undefined
-        ? `"${name}" was not checked, or found different.`
+        ? `"${name}" was not checked, or was found different.`
         : `"${name}" has changed since it was checked.`
     return { name, file: path, line, column, verdict: isCurrent ? known.verdict : 'vacuous', kind: null, message, runs: known?.runs ?? 0 }
   })
